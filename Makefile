@@ -1,0 +1,90 @@
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test test-pure test-fuzz test-mock test-kafka test-cluster test-ledger check fmt bench \
+  coverage-matrix generate lock clean clean-tests
+
+PYTHON ?= python3
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+
+help:  ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: .venv/setup.stamp  ## Make .venv from the locked requirements; does nothing when it is up to date
+
+.venv/setup.stamp: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || \
+	  { echo "$(PYTHON) is not Python 3.11 to 3.13; name one: make setup PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' || \
+	  { echo "$(PYTHON) cannot make environments; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@echo "setup: .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+	@echo "setup: installing requirements.lock"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@echo "setup: installing erp-connector itself, editable"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: demo  ## The same as demo
+
+demo: setup  ## Start a real Kafka, ingress and worker, send sample callbacks, show the changelog
+	$(BIN)/connector demo
+
+test: test-pure test-fuzz test-mock test-kafka test-cluster  ## All tiers of tests, one after the other; none is skipped silently
+
+test-pure: setup  ## Tests without Kafka: unit, golden, properties, contract
+	@echo "test-pure: no Kafka"
+	@$(PYTEST) -q -n 2 -m "not mock and not kafka and not cluster and not slow and not fuzz"
+
+test-fuzz: setup  ## Mutated bodies of every source through the pure part; CONNECTOR_TEST_FUZZ of each
+	@echo "test-fuzz: $${CONNECTOR_TEST_FUZZ:-100000} mutated bodies of each source"
+	@$(PYTEST) -q -n 2 -m fuzz
+
+test-mock: setup  ## Our clients under exact protocol faults (librdkafka's mock cluster)
+	@echo "test-mock: librdkafka's mock cluster"
+	@$(PYTEST) -q -m "mock and not slow"
+
+test-kafka: setup  ## One real broker: CONNECTOR_TEST_BOOTSTRAP, else Docker, else a local JVM
+	@echo "test-kafka: one real broker, $${CONNECTOR_TEST_KAFKA:-the first way that works}"
+	@$(PYTEST) -q -m "kafka and not cluster and not slow"
+
+test-cluster: setup  ## Real brokers as local JVMs that are killed, paused and cut off
+	@echo "test-cluster: three real brokers as local JVMs"
+	@$(PYTEST) -q -m "cluster and not slow"
+
+test-ledger: setup  ## 50,000 callbacks, two workers, five kills, and a ledger that accounts for every record
+	@CONNECTOR_TEST_LEDGER=$${CONNECTOR_TEST_LEDGER:-50000} $(PYTEST) -q -s tests/integration/test_ledger.py
+
+check: setup  ## Format, lint, types, import rules, generated files; changes nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+	$(BIN)/python docs/coverage.py --check
+
+fmt: setup  ## Format, and repair what the linter can repair
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup  ## Measure throughput and latency; see benchmarks/
+	$(BIN)/python -m benchmarks
+
+coverage-matrix: setup  ## Say for every documented event and requirement which test or page shows it
+	$(BIN)/python docs/coverage.py --check
+
+generate: setup  ## Write the schemas and the generated pages of docs/
+	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/coverage.py
+
+lock: setup  ## Renew requirements.lock from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --all-extras --universal --generate-hashes --no-emit-index-url \
+	  --no-header --upgrade --quiet --output-file requirements.lock
+
+clean: clean-tests  ## Remove .venv, caches and everything else that can be made again
+	rm -rf .venv build dist htmlcov .coverage .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+clean-tests:  ## Remove test containers and networks, and brokers' folders older than an hour
+	@if command -v docker >/dev/null && docker info >/dev/null 2>&1; then \
+	  docker ps -aq --filter label=org.testcontainers.session-id | xargs -r docker rm -f; \
+	  docker network ls -q --filter label=org.testcontainers.session-id | xargs -r docker network rm; fi
+	@find "$${TMPDIR:-/tmp}" -maxdepth 1 -name 'erp-connector-kafka-*' -mmin +60 -exec rm -rf {} +
