@@ -1,0 +1,91 @@
+"""What a vendor must say about itself: how its body is cut, where a part lands, what it means.
+
+A vendor is one module in `connector.sources` ending in `SOURCE = Source(...)`. All three functions
+are pure: bytes in, nouns out, and they refuse with `connector.errors.Unusable` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal
+
+import msgspec
+
+from connector.model import Callback, EntityKey, Fields, RawRecord, Reading
+
+
+class Part(msgspec.Struct, frozen=True, gc=False):
+    """One vendor event inside a callback: an exact slice of its body."""
+
+    body: bytes
+    event: str = ""
+    """Event name where the slice does not hold it."""
+    event_id: str = ""
+    """Event id where the slice does not hold it."""
+    flags: tuple[str, ...] = ()
+    """Tolerances used to read it."""
+    why: str = ""
+    """Set where the slice cannot be read on its own: it goes to quarantine, its neighbours do not."""
+    read: object = None
+    """What `split` read of the slice already, for `address`; None where nothing."""
+
+
+class Address(msgspec.Struct, frozen=True, gc=False):
+    """Where one part lands."""
+
+    entity: str
+    """Canonical entity; `system` for events without one."""
+    id: str
+    company: str | None = None
+    """Company id inside the body; checked against the endpoint. None where the body has none."""
+
+
+class Shape(msgspec.Struct, frozen=True):
+    """What this source keeps of one entity."""
+
+    state_facet: str
+    """The facet whose presence makes the entity exist again after a delete."""
+    facets: Mapping[str, Mapping[str, str]]
+    """Facet -> column -> the vendor's field (the text of `x-vendor-name`)."""
+    sets: tuple[str, ...] = ()
+    """Sets this source unites: `merged_from`, `allocations`, `phases`."""
+    derived: Mapping[str, str] = {}
+    """Column -> what it is derived from; filled by `Source.derive` from the key alone."""
+
+
+class EventRow(msgspec.Struct, frozen=True):
+    """One row of a vendor's event table; `row` is the id in the requirements (`VF-01`, `QE-14`)."""
+
+    row: str
+    name: str
+    """As the vendor's document prints it."""
+    token: str
+    """Lower case, only a-z0-9: names are matched by token."""
+    entity: str | None
+    operation: Literal["upsert", "patch", "status", "delete", "merge", "rekey", "note"]
+    rank: int
+    aliases: tuple[str, ...] = ()
+
+
+class Source(msgspec.Struct, frozen=True):
+    """One vendor dialect."""
+
+    name: str
+    title: str
+    split: Callable[[Callback], Iterable[Part]]
+    """Cut a body into parts, one per vendor event, without reading more than that needs."""
+    address: Callable[[Part, Callback], tuple[Address, ...]]
+    """Say where a part lands; two addresses where one item concerns two entities."""
+    normalise: Callable[[RawRecord], Reading]
+    """Read everything a raw record says."""
+    derive: Callable[[EntityKey], Fields]
+    """Columns that are part of the id (`number`, `order_type`)."""
+    shapes: Mapping[str, Shape]
+    """Canonical entity -> shape."""
+    events: tuple[EventRow, ...]
+    credentials: tuple[str, ...] = ()
+    """Names of fields whose text is redacted before anything is produced, at any depth."""
+    company_credential: str = ""
+    """The field of the company id, where that is itself a credential (Duett's `clientKey`)."""
+    zone_assumed: bool = False
+    """Whether the vendor's times carry no zone and are read as UTC."""
