@@ -1,0 +1,300 @@
+"""The door: a bare ASGI callable that answers 202 once every record of a callback is durable in Kafka.
+
+Order of work: limits, route, body, authenticate over the raw bytes, tenant, cut, redact, produce, answer.
+Nothing from a body is parsed or logged before it is authenticated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from connector import flow
+from connector.core.authenticate import Authentic, Endpoint, authenticate
+from connector.core.privacy import Privacy
+from connector.core.source import Source
+from connector.errors import (
+    NotAuthentic,
+    NotDurable,
+    NotJson,
+    NotPost,
+    Refused,
+    TooLong,
+    TooMany,
+    UnknownEndpoint,
+)
+from connector.model import Callback, Quarantined, RawRecord
+from connector.runtime.answers import Answer, accepted, refusal
+from connector.runtime.buckets import Buckets
+from connector.runtime.delivery_id import DeliveryIds
+from connector.runtime.head import headers_of, path_of
+from connector.runtime.ingress_counts import NO_SOURCE, Counts
+from connector.runtime.pieces import Gone, Receive, body_of, bounded
+from connector.runtime.producer import DurableProducer, Receipt
+from connector.runtime.settings import IngressSettings
+from connector.runtime.whole import Reply
+from connector.runtime.wire import KafkaRecord, from_quarantined, from_raw
+from connector.topics import Topics
+
+ALIVE_S: Final = 5.0
+"""A loop or poll thread that stood still for longer is dead."""
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+_NOT_JSON: Final = ("multipart/", "image/", "audio/", "video/", "font/", "application/pdf", "application/zip")
+"""Clearly no JSON; any other type is accepted, since a vendor's may be odd or missing."""
+
+_log: Final = logging.getLogger(__name__)
+
+
+class _Flood(TooMany):
+    """Too many requests that prove nothing; the connection is closed behind the answer."""
+
+
+class Ingress:
+    """The application of `connector serve`.
+
+    Args:
+        endpoints: (source, id) -> endpoint.
+        sources: Name -> vendor dialect.
+        topics: Names of the topics.
+        privacy: Keyed hashes.
+        settings: Limits and deadlines.
+        kafka: librdkafka properties.
+        partitions: How many each raw topic must have.
+    """
+
+    def __init__(  # noqa: PLR0913  what the door is made of
+        self,
+        endpoints: Mapping[tuple[str, str], Endpoint],
+        sources: Mapping[str, Source],
+        topics: Topics,
+        privacy: Privacy,
+        settings: IngressSettings,
+        kafka: Mapping[str, str],
+        partitions: int,
+        *,
+        rates: Mapping[tuple[str, str], float] | None = None,
+    ) -> None:
+        """`rates` holds requests per second of the endpoints that have their own."""
+        self._endpoints = endpoints
+        self._sources = sources
+        self._topics = topics
+        self._privacy = privacy
+        self._rates = rates or {}
+        self.settings: Final = settings
+        self.counts: Final = Counts()
+        self._authentic = Buckets(settings.rate_per_endpoint)
+        self._unverified = Buckets(settings.unverified_rate)
+        self._ids = DeliveryIds()
+        self._hashes = {key: hashlib.sha256(key[1].encode()).hexdigest()[:12] for key in endpoints}
+        self._credentials = frozenset(name for source in sources.values() for name in source.credentials)
+        self.draining = False
+        """Set at SIGTERM: not ready any more, and connections end with their next answer."""
+        needed = {topics.raw[source]: partitions for source in sorted({key[0] for key in endpoints})}
+        self.producer: Final = DurableProducer(kafka, settings, needed | {topics.quarantine: 0}, self.counts)
+
+    def ready(self) -> tuple[bool, list[str]]:
+        """Say whether callbacks should be sent here, and if not, why."""
+        reasons = ["draining"] if self.draining else []
+        if self.producer.broken is not None:
+            reasons.append("the producer ended")
+        reasons += self.producer.lookout.reasons(time.monotonic())
+        return not reasons, reasons
+
+    def alive(self) -> tuple[bool, list[str]]:
+        """Say whether this process still works; Kafka being away is no fault of it."""
+        reasons = self.producer.alive(time.monotonic(), ALIVE_S)
+        return not reasons, reasons
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request that came in pieces or in any other unusual way."""
+        if scope["type"] != "http":
+            return
+        self.counts.in_flight += 1
+        path = path_of(scope.get("raw_path") or scope["path"].encode())
+        client = scope.get("client")
+        sender = client[0] if client else ""
+        try:
+            headers = headers_of(scope["headers"])
+            endpoint, received_us = self._admit(scope["method"], path, headers, sender)
+            body = await body_of(receive, self.settings, self.counts)
+            read_at = time.monotonic()
+            callback = self._callback(path, headers, body, received_us)
+            taken = self._cut(callback, endpoint, sender, read_at)
+            records, quarantined = self._lay_out(taken)
+            receipt = await self.producer.send(callback.delivery_id, records, quarantined, read_at)
+            self.counts.taken(path[0], taken, self._credentials)
+            answer = accepted(receipt, close=self.draining)
+        except Gone:
+            return
+        except Exception as error:  # noqa: BLE001  a bug must not lose a callback: nothing was acknowledged
+            answer = self._refuse(error)
+        finally:
+            self.counts.in_flight -= 1
+        self.counts.requests[self._label(path), answer.status] += 1
+        await send(answer.start)
+        await send(answer.body)
+
+    def take(
+        self,
+        raw_path: bytes,
+        raw_headers: Sequence[tuple[bytes, bytes]],
+        body: bytes,
+        sender: str,
+        reply: Reply,
+    ) -> None:
+        """Answer a POST that came whole: at once, or when Kafka has confirmed its last record.
+
+        Args:
+            raw_path: Without query.
+            raw_headers: Names in lower case.
+            body: Complete.
+            sender: Address of the other side.
+            reply: Called once, in the loop's thread.
+        """
+        self.counts.in_flight += 1
+        path = path_of(raw_path)
+        try:
+            headers = headers_of(raw_headers)
+            endpoint, received_us = self._admit("POST", path, headers, sender)
+            bounded(body, self.settings)
+            read_at = time.monotonic()
+            callback = self._callback(path, headers, body, received_us)
+            taken = self._cut(callback, endpoint, sender, read_at)
+            records, quarantined = self._lay_out(taken)
+            settle = partial(self._settle, path[0], taken, reply)
+            self.producer.hand(callback.delivery_id, records, quarantined, read_at, settle)
+        except Exception as error:  # noqa: BLE001  as above
+            self._done(self._label(path), self._refuse(error), reply)
+
+    def _settle(
+        self,
+        source: str,
+        taken: Sequence[RawRecord | Quarantined],
+        reply: Reply,
+        outcome: Receipt | NotDurable,
+    ) -> None:
+        """Answer a callback whose fate is known."""
+        if isinstance(outcome, NotDurable):
+            answer = self._refuse(outcome)
+        else:
+            self.counts.taken(source, taken, self._credentials)
+            answer = accepted(outcome, close=self.draining)
+        self._done(source, answer, reply)
+
+    def _done(self, label: str, answer: Answer, reply: Reply) -> None:
+        self.counts.in_flight -= 1
+        self.counts.requests[label, answer.status] += 1
+        reply(answer)
+
+    def _label(self, path: tuple[str, str, str]) -> str:
+        return path[0] if path[0] in self._sources else NO_SOURCE
+
+    def _admit(
+        self, method: str, path: tuple[str, str, str], headers: Mapping[str, str], sender: str
+    ) -> tuple[Endpoint | None, int]:
+        """Give the endpoint a request is for, and its time of arrival in µs; the body is not looked at.
+
+        Raises:
+            Refused: By its head alone.
+        """
+        self._check_head(method, headers)
+        endpoint = self._endpoints.get((path[0], path[1]))
+        if endpoint is None and self._unverified.empty(sender, time.monotonic()):
+            raise _Flood
+        return endpoint, time.time_ns() // 1000
+
+    def _callback(
+        self, path: tuple[str, str, str], headers: dict[str, str], body: bytes, received_us: int
+    ) -> Callback:
+        source, name, token = path
+        return Callback(source, name, headers, body, received_us, self._ids.at(received_us), token)
+
+    def _cut(
+        self, callback: Callback, endpoint: Endpoint | None, sender: str, read_at: float
+    ) -> list[RawRecord | Quarantined]:
+        """Prove a callback and cut it into records.
+
+        Raises:
+            Refused: With the status to answer.
+        """
+        authentic = self._authenticate(callback, endpoint, sender, read_at)
+        source = self._sources[callback.source]
+        return flow.receive(authentic, source, self._privacy, max_records=self.settings.max_records)
+
+    def _check_head(self, method: str, headers: Mapping[str, str]) -> None:
+        """Refuse what needs no look at the body."""
+        if method != "POST":
+            raise NotPost
+        if headers.get("content-encoding", "identity").lower() not in {"", "identity"}:
+            raise NotJson
+        if headers.get("content-type", "").lower().startswith(_NOT_JSON):
+            raise NotJson
+        if int(headers.get("content-length", "0")) > self.settings.max_body_bytes:
+            raise TooLong
+        if self.counts.in_flight > self.settings.max_in_flight:
+            raise NotDurable("in_flight")
+        if not self.producer.lookout.reachable:
+            raise NotDurable("unreachable")
+
+    def _authenticate(
+        self, callback: Callback, endpoint: Endpoint | None, sender: str, now: float
+    ) -> Authentic:
+        """Prove the callback; who proves nothing pays from its sender's and the endpoint's bucket.
+
+        Those buckets never refuse a request before its proof was looked at: behind a gateway every sender
+        has the same address, and a stranger's flood must not shut a vendor out.
+        """
+        try:
+            authentic = authenticate(callback, endpoint)
+        except (NotAuthentic, UnknownEndpoint):
+            known = endpoint is None or self._unverified.take((callback.source, callback.endpoint), now)
+            if not self._unverified.take(sender, now) or not known:
+                raise _Flood from None
+            raise
+        key = (callback.source, callback.endpoint)
+        self.counts.last[callback.source] = now
+        self.counts.secrets[self._hashes[key], str(authentic.slot)] += 1
+        for scheme in authentic.doubts:
+            self.counts.doubts[callback.source, scheme] += 1
+        if not self._authentic.take(key, now, self._rates.get(key)):
+            raise TooMany
+        return authentic
+
+    def _lay_out(self, taken: Sequence[RawRecord | Quarantined]) -> tuple[list[KafkaRecord], int]:
+        """Give what Kafka is to hold, and how many of it go to quarantine."""
+        records, quarantined = [], 0
+        for one in taken:
+            if isinstance(one, RawRecord):
+                records.append(from_raw(self._topics, one))
+            else:
+                records.append(from_quarantined(self._topics, one))
+                quarantined += 1
+        return records, quarantined
+
+    def _refuse(self, error: Exception) -> Answer:
+        """Give the answer to a request that is not accepted.
+
+        Of a bug only the place is told; neither the error's text nor the body, they may hold anything.
+        """
+        kind = type(error)
+        if not isinstance(error, Refused):
+            self.counts.unacked["bug"] += 1
+            where = "".join(traceback.format_tb(error.__traceback__))
+            _log.error("a bug, answered with 503: %s\n%s", kind.__name__, where)
+            return refusal(NotDurable, close=self.draining)
+        if isinstance(error, NotDurable):
+            self.counts.unacked[str(error)] += 1
+        if isinstance(error, _Flood):
+            return refusal(TooMany, close=True)
+        return refusal(type(error), close=self.draining or kind in _CLOSED_BEHIND)
+
+
+_CLOSED_BEHIND: Final = frozenset({NotAuthentic, TooLong})

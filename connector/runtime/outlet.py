@@ -1,0 +1,173 @@
+"""The only way out: a cycle's records and its consumed offsets become visible together, or never.
+
+Cycles commit strictly in number order, each under the group metadata its records were polled with. An error
+the client calls abortable aborts and reads again. A producer whose transaction timed out while Kafka was away
+is replaced by one of the same id, which fences it; then everything is read again, for nobody knows how the
+last commit ended. Anything else, a client that hangs included, ends the process. Nothing is skipped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any, Final
+
+import faust
+from confluent_kafka import KafkaError, KafkaException
+
+from connector.errors import ConnectorError
+from connector.runtime.telemetry import log
+from connector.runtime.transactions import Aborted, Transactions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from connector.runtime.batch import Batch, Cycle
+    from connector.runtime.intake import Intake
+    from connector.runtime.state import State
+    from connector.runtime.wire import KafkaRecord
+
+MOST_FAILURES: Final = 5
+"""Failures in a row, with no commit between, after which trying again would only hide the fault."""
+STAMP_S: Final = 1.0
+
+
+class StillFailing(ConnectorError):
+    """The same records could not be committed again and again."""
+
+    code = "still_failing"
+
+
+class Outlet(faust.Service):
+    """Puts the cycles in order and sees each of them committed."""
+
+    def __init__(
+        self,
+        kafka: Mapping[str, Any],
+        intake: Intake,
+        state: State,
+        fail: Callable[[BaseException], None],
+        pause_s: float,
+    ) -> None:
+        """Take the transactional producer's full configuration.
+
+        Args:
+            kafka: librdkafka properties.
+            intake: Hears of commits and of what must be read again.
+            state: Keeps what was committed.
+            fail: Hears what ends the process.
+            pause_s: A process that stood still this long may have lost its partitions to another.
+        """
+        super().__init__()
+        self._kafka: Final = kafka
+        self._intake: Final = intake
+        self._state: Final = state
+        self._fail: Final = fail
+        self._pause_s: Final = pause_s
+        self._whole: Final[asyncio.Queue[Cycle]] = asyncio.Queue()
+        self._transactions = self._new()
+        self._waiting: dict[int, Cycle] = {}
+        self._epoch = 0
+        self._next = 0
+        self._failures = 0
+        self._stamped_at_s = _clock_s()
+        self._stood_still = False
+
+    def _new(self) -> Transactions:
+        return Transactions(self._kafka, lambda: self.should_stop)
+
+    @property
+    def begun_at_s(self) -> float | None:
+        """When the open transaction began, monotonic; None while there is none."""
+        return self._transactions.begun_at_s
+
+    async def on_start(self) -> None:
+        """Take the transactional id; aborts what a predecessor with it left open."""
+        await self._transactions.begin()
+
+    def wants(self, cycle: Cycle) -> bool:
+        """Say whether a cycle will be committed; those from before a rewind will not."""
+        return cycle.epoch == self._intake.epoch
+
+    async def put(self, batch: Batch, outputs: list[KafkaRecord]) -> None:
+        """Hand in one source's outputs; a cycle whose last ones these are is queued for its commit.
+
+        Raises:
+            RuntimeError: A cycle came twice: a batch was carried again.
+        """
+        cycle = batch.cycle
+        if cycle.epoch > self._epoch:
+            self._epoch, self._next, self._waiting = cycle.epoch, 0, {}
+        if cycle.epoch < self._epoch:
+            return
+        if batch.source in cycle.outputs or cycle.number < self._next:
+            raise RuntimeError(f"cycle {cycle.number}: outputs of {batch.source} came twice")
+        cycle.outputs[batch.source] = outputs
+        if not cycle.whole:
+            return
+        self._waiting[cycle.number] = cycle
+        while (ready := self._waiting.pop(self._next, None)) is not None:
+            self._next += 1
+            await self._whole.put(ready)
+
+    @faust.Service.task
+    async def _commits(self) -> None:
+        while not self.should_stop:
+            cycle = await self._whole.get()
+            if not self.wants(cycle):
+                continue
+            try:
+                await self._commit(cycle)
+            except BaseException as error:  # noqa: BLE001  whatever it is, no later cycle may follow it
+                self._fail(error)
+                return
+
+    async def _commit(self, cycle: Cycle) -> None:
+        try:
+            await self._transactions.commit(cycle)
+        except Aborted as aborted:
+            self._count("transaction aborted, reading again", aborted)
+            self._intake.rewind()
+        except KafkaException as worn_out:
+            if not self._replaceable(worn_out):
+                raise
+            self._count("transactional producer replaced", worn_out)
+            self._transactions = self._new()
+            # Fence the old one before anything is read: its last commit may still be on its way.
+            await self._transactions.begin()
+            self._intake.rewind(forget=True)
+        else:
+            self._failures, self._stood_still = 0, False
+            self._state.commit(cycle)
+            self._intake.settled(cycle)
+
+    def _replaceable(self, failure: KafkaException) -> bool:
+        """Say whether a new producer may take over from one that failed for good.
+
+        Fenced after we stood still, another worker has our partitions, and what we hold is of the past.
+        """
+        if self._stood_still or _clock_s() - self._stamped_at_s > self._pause_s:
+            return False
+        return bool(failure.args[0].code() == KafkaError._FENCED)  # noqa: SLF001  its public name
+
+    def _count(self, event: str, failure: Exception) -> None:
+        """Try again, but not for ever."""
+        self._failures += 1
+        log.warning(event, extra={"why": str(failure), "in_a_row": self._failures})
+        if self._failures >= MOST_FAILURES:
+            raise StillFailing(f"{self._failures} commits in a row failed: {failure}")
+
+    @faust.Service.task
+    async def _stamps(self) -> None:
+        """Notice when this process stood still: stopped, or swapped out with its machine."""
+        while not self.should_stop:
+            now_s = _clock_s()
+            if now_s - self._stamped_at_s > self._pause_s:
+                self._stood_still = True
+            self._stamped_at_s = now_s
+            await self.sleep(STAMP_S)
+
+
+def _clock_s() -> float:
+    """Give seconds of a clock that counts a machine's suspension too, where there is one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))

@@ -1,0 +1,232 @@
+"""What is known per source and partition: the last changelog record of every key, and overlays.
+
+An entry is what the broker holds, not a decoded state: a framed record, or of a deleted key the dumped
+guard. It is decoded when an event for its key arrives, so a rebuild costs one dictionary insert per key.
+In front stands its Kafka timestamp and, for records this worker wrote itself, the clocks of its facets:
+an event newer than all of them replaces the record, and nothing need be decoded at all.
+Uncommitted changes live in an overlay per cycle; a commit folds the oldest one in, an abort drops all.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from connector import model
+from connector.core import identity
+from connector.core.changelog import guard
+from connector.core.join import dump, load
+from connector.model import NEVER, Facet, Known
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from connector.core.avro import Codecs
+    from connector.core.changelog import EntityChangelog
+    from connector.model import EntityKey, Headers, Outcome
+    from connector.runtime.batch import Cycle
+
+Overlay: TypeAlias = "dict[str, tuple[Known, bytes]]"
+_HEAD: Final = struct.Struct(">qB")
+"""Kafka timestamp in ms, number of clocks that follow."""
+_CLOCK: Final = struct.Struct(">Bqi")
+"""Facet by its place in the shape, version, rank."""
+_MOST_CLOCKS: Final = 4
+_UNSAID: Final[tuple[bytes, ...]] = ()
+_FRAMED: Final = 0
+"""First byte of Confluent's frame; a guard begins with `{`, the first byte of its JSON."""
+
+
+def entry_of(timestamp_ms: int, framed: bytes) -> bytes:
+    """Pack a living key's last record."""
+    return _HEAD.pack(timestamp_ms, 0) + framed
+
+
+def guard_entry(timestamp_ms: int, headers: Headers) -> bytes:
+    """Pack a deleted key's guard, from its tombstone.
+
+    Raises:
+        ValueError: Not a tombstone of ours.
+    """
+    return _HEAD.pack(timestamp_ms, 0) + dump(guard(headers))
+
+
+class PartitionState:
+    """One source's keys in one partition: what is committed, and the overlays of cycles in flight."""
+
+    def __init__(
+        self, source: str, changelogs: Mapping[tuple[str, str], EntityChangelog], codecs: Codecs
+    ) -> None:
+        """Start empty; a rebuild fills `entries` and `positions`."""
+        self._source: Final = source
+        self._changelogs: Final = changelogs
+        self._codecs: Final = codecs
+        self.entries: Final[dict[str, bytes]] = {}
+        self.positions: Final[dict[str, int]] = {}
+        """Changelog topic -> next offset to read: a later rebuild goes on from there."""
+        self.released_at_s: float | None = None
+        """Monotonic seconds when the partition was let go; None while held."""
+        self._overlays: list[tuple[Cycle, Overlay]] = []
+
+    def view(self, cycle: Cycle) -> CycleView:
+        """Give what a cycle sees: everything committed, earlier cycles in flight, its own changes."""
+        own: Overlay = {}
+        # A new list, never an append: a view holds the overlays as they were when its cycle began.
+        self._overlays = [*self._overlays, (cycle, own)]
+        return CycleView(self, tuple(overlay for _, overlay in reversed(self._overlays)), own)
+
+    def commit(self, cycle: Cycle) -> None:
+        """Fold a committed cycle's overlay in."""
+        for other, overlay in self._overlays:
+            if other is cycle:
+                for key, (_, entry) in overlay.items():
+                    self.entries[key] = entry
+        self._overlays = [one for one in self._overlays if one[0] is not cycle]
+
+    def drop(self) -> None:
+        """Forget everything uncommitted."""
+        self._overlays = []
+
+    def packed(self, key: EntityKey, outcome: Outcome, known: Known) -> bytes:
+        """Pack what a changed key is remembered by."""
+        last = outcome.records[-1]
+        if last.value is None:
+            return _HEAD.pack(known.timestamp_ms, 0) + dump(known.state)
+        clocks = self._clocks(key, known.state)
+        return b"".join((_HEAD.pack(known.timestamp_ms, len(clocks)), *clocks, last.value))
+
+    def _clocks(self, key: EntityKey, state: model.State) -> Sequence[bytes]:
+        """Tell the clocks of a plain state; of one with more to it nothing is told."""
+        facets = state.facets
+        if (
+            state.deleted != NEVER
+            or state.sets
+            or len(facets) > _MOST_CLOCKS
+            or key.entity == identity.ENTITY
+        ):
+            return _UNSAID
+        places = self._changelogs[self._source, key.entity].facets
+        try:
+            return [_CLOCK.pack(places.index(name), one.version, one.rank) for name, one in facets.items()]
+        except (ValueError, struct.error):
+            return _UNSAID
+
+    def glance(self, key: EntityKey) -> Known | None:
+        """Give the clocks of a committed key without its fields; None where they are not told."""
+        entry = self.entries.get(key.text)
+        if entry is None:
+            return None
+        timestamp_ms, told = _HEAD.unpack_from(entry)
+        if not told:
+            return None
+        places = self._changelogs[self._source, key.entity].facets
+        clocks = _CLOCK.iter_unpack(entry[_HEAD.size : _HEAD.size + told * _CLOCK.size])
+        return Known(model.State(NEVER, {places[at]: Facet(*clock) for at, *clock in clocks}), timestamp_ms)
+
+    def decoded(self, key: EntityKey) -> Known | None:
+        """Give what is committed of a key."""
+        entry = self.entries.get(key.text)
+        if entry is None:
+            return None
+        timestamp_ms, told = _HEAD.unpack_from(entry)
+        body = entry[_HEAD.size + told * _CLOCK.size :]
+        if body[0] != _FRAMED:
+            return Known(load(body), timestamp_ms)
+        value = self._codecs.decode(body)
+        if key.entity == identity.ENTITY:
+            return Known(identity.state(value), timestamp_ms)
+        return Known(self._changelogs[self._source, key.entity].state(value), timestamp_ms)
+
+
+class CycleView:
+    """The `View` one cycle's batch is carried against.
+
+    A cycle that was dropped meanwhile writes into an overlay nobody will fold in.
+    """
+
+    def __init__(self, state: PartitionState, overlays: tuple[Overlay, ...], own: Overlay) -> None:
+        """See `PartitionState.view`; `overlays` are newest first and begin with `own`."""
+        self._state: Final = state
+        self._overlays: Final = overlays
+        self._own: Final = own
+
+    def glance(self, key: EntityKey) -> Known | None:
+        """Give what is known of a key, perhaps without the fields of its facets."""
+        for overlay in self._overlays:
+            if (changed := overlay.get(key.text)) is not None:
+                return changed[0]
+        return self._state.glance(key)
+
+    def get(self, key: EntityKey) -> Known | None:
+        """Give what is known of a key."""
+        for overlay in self._overlays:
+            if (changed := overlay.get(key.text)) is not None:
+                return changed[0]
+        return self._state.decoded(key)
+
+    def put(self, key: EntityKey, outcome: Outcome) -> None:
+        """Remember what an applied event changed."""
+        known = outcome.known
+        if known is not None:
+            self._own[key.text] = (known, self._state.packed(key, outcome, known))
+
+
+class State:
+    """All partition states of a worker, held ones and caches of released ones."""
+
+    def __init__(
+        self,
+        changelogs: Mapping[tuple[str, str], EntityChangelog],
+        codecs: Codecs,
+        cache_age_s: float,
+    ) -> None:
+        """Keep caches for `cache_age_s` at most: older ones could have missed a tombstone."""
+        self._changelogs: Final = changelogs
+        self._codecs: Final = codecs
+        self._cache_age_s: Final = cache_age_s
+        self._partitions: Final[dict[tuple[str, int], PartitionState]] = {}
+
+    def take(self, source: str, partition: int, now_s: float) -> PartitionState:
+        """Hold a partition: with its cache if a fresh one is left, else from empty."""
+        state = self._partitions.get((source, partition))
+        stale = (
+            state is not None
+            and state.released_at_s is not None
+            and now_s - state.released_at_s > self._cache_age_s
+        )
+        if state is None or stale:
+            state = self._partitions[source, partition] = PartitionState(
+                source, self._changelogs, self._codecs
+            )
+        state.released_at_s = None
+        return state
+
+    def of(self, source: str, partition: int) -> PartitionState:
+        """Give the state of a partition that was taken.
+
+        Raises:
+            KeyError: It never was.
+        """
+        return self._partitions[source, partition]
+
+    def release(self, source: str, partition: int, now_s: float) -> None:
+        """Let a partition go but keep its entries as a cache."""
+        state = self._partitions.get((source, partition))
+        if state is not None:
+            state.drop()
+            state.released_at_s = now_s
+
+    def commit(self, cycle: Cycle) -> None:
+        """Fold a committed cycle in, wherever it changed something."""
+        for batch in cycle.batches.values():
+            for partition in batch.messages:
+                self._partitions[batch.source, partition].commit(cycle)
+
+    def drop(self) -> None:
+        """Forget everything uncommitted everywhere."""
+        for state in list(self._partitions.values()):
+            state.drop()
+
+    def keys(self) -> int:
+        """Count the keys held and cached."""
+        return sum(len(state.entries) for state in list(self._partitions.values()))

@@ -1,0 +1,155 @@
+"""One transactional producer in a thread of its own: begin, outputs, consumed offsets, commit.
+
+A call that does not come back is given up on after `HUNG_S`: librdkafka 2.16 loses the deadline of
+`send_offsets_to_transaction` while the group's coordinator is away (measured; its issue 5456).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from confluent_kafka import KafkaException, Producer
+
+from connector.errors import ConnectorError
+from connector.runtime import counts
+from connector.runtime.lane import Lane
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from connector.runtime.batch import Cycle
+    from connector.runtime.wire import KafkaRecord
+
+CALL_S: Final = 5.0
+"""Longest single call into the client; retriable ones are made again until their outcome is known."""
+HUNG_S: Final = 4 * CALL_S
+INIT_S: Final = 30.0
+
+
+class Aborted(ConnectorError):
+    """The transaction was aborted; its records will be read again."""
+
+    code = "aborted"
+
+
+class Hung(ConnectorError):
+    """The client does not return from a call, though it was given a deadline."""
+
+    code = "hung"
+
+
+class Transactions:
+    """Commits whole cycles, one transaction each, one after the other."""
+
+    def __init__(self, kafka: Mapping[str, Any], stopping: Callable[[], bool]) -> None:
+        """Take the producer's full configuration; once `stopping`, an absent broker is not waited for."""
+        self._producer: Final = Producer(dict(kafka))
+        self._stopping: Final = stopping
+        self._lane: Final = Lane("outlet")
+        self.begun_at_s: float | None = None
+        """When the open transaction began, monotonic; None while there is none."""
+        self._called_at_s: float | None = None
+        """When the call that is under way began, monotonic."""
+
+    async def begin(self) -> None:
+        """Take the transactional id; whatever a predecessor with it left open is ended first.
+
+        Raises:
+            KafkaException: The id cannot be had, now or later.
+        """
+        await self._lane.run(lambda: self._until_done(lambda: self._producer.init_transactions(INIT_S)))
+
+    async def commit(self, cycle: Cycle) -> None:
+        """Make a cycle's records and its consumed offsets visible together.
+
+        Raises:
+            Aborted: Neither is; the records must be read again.
+            Hung: Nobody knows; the process must end.
+            KafkaException: The producer can do nothing more.
+        """
+        running = asyncio.ensure_future(self._lane.run(partial(self._transact, cycle)))
+        while not (await asyncio.wait({running}, timeout=1.0))[0]:
+            called_at_s = self._called_at_s
+            if called_at_s is not None and (took_s := time.monotonic() - called_at_s) > HUNG_S:
+                running.cancel()
+                raise Hung(f"the client has not returned from a call for {took_s:.0f} s")
+        running.result()
+
+    # the lane's thread
+
+    def _transact(self, cycle: Cycle) -> None:
+        """Commit a cycle; once more if a revoke has renewed its fence meanwhile.
+
+        Refused without a renewal, the records belong to a past generation: fresh metadata would let a late
+        commit through, so they are read again by whoever owns them now.
+        """
+        self.begun_at_s = begun_s = time.monotonic()
+        counts.CYCLE_RECORDS.observe(cycle.records)
+        try:
+            while True:
+                metadata = cycle.fence.metadata
+                try:
+                    self._attempt(cycle, metadata)
+                except Aborted:
+                    counts.TRANSACTIONS.labels("aborted").inc()
+                    if cycle.fence.metadata is metadata:
+                        raise
+                else:
+                    counts.TRANSACTIONS.labels("committed").inc()
+                    counts.COMMIT_SECONDS.observe(time.monotonic() - begun_s)
+                    return
+        finally:
+            self.begun_at_s = None
+
+    def _attempt(self, cycle: Cycle, metadata: object) -> None:
+        producer = self._producer
+        try:
+            producer.begin_transaction()
+            for outputs in cycle.outputs.values():
+                for record in outputs:
+                    self._produce(record)
+            self._until_done(lambda: producer.send_offsets_to_transaction(cycle.offsets, metadata, CALL_S))
+            # fails if one record was refused: never committed without every record
+            self._until_done(lambda: producer.commit_transaction(CALL_S))
+        except KafkaException as failure:
+            error = failure.args[0]
+            if error.fatal():
+                raise
+            self._until_done(lambda: producer.abort_transaction(CALL_S))
+            raise Aborted(f"{error.name()}: {error.str()}") from failure
+
+    def _produce(self, record: KafkaRecord) -> None:
+        while True:
+            try:
+                self._producer.produce(
+                    record.topic,
+                    record.value,
+                    record.key,
+                    timestamp=record.timestamp_ms,
+                    headers=cast("Any", record.headers),
+                )
+            except BufferError:
+                self._producer.poll(0.05)
+            else:
+                return
+
+    def _until_done(self, call: Callable[[], object]) -> None:
+        """Make a call until its outcome is known; a broker that is away is waited for.
+
+        Raises:
+            KafkaException: Not retriable; or the worker is stopping and the broker still away.
+        """
+        while True:
+            self._called_at_s = time.monotonic()
+            try:
+                call()
+            except KafkaException as failure:
+                if not failure.args[0].retriable() or self._stopping():
+                    raise
+            else:
+                return
+            finally:
+                self._called_at_s = None

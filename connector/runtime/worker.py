@@ -1,0 +1,279 @@
+"""The worker: a Faust app whose own Kafka transport is switched off, wired from settings.
+
+Agents, channels, services and supervision are Faust's; bytes in and out are librdkafka's. It fails as a
+whole: the first fault stops the intake, nothing more is committed, one line says why, the exit code is 1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import tempfile
+import threading
+import time
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import faust
+from confluent_kafka import KafkaException
+from faust.app.base import BootStrategy
+from faust.tables.manager import TableManager
+from mode.supervisors import CrashingSupervisor
+
+from connector.errors import ConnectorError
+from connector.runtime import counts
+from connector.runtime.agents import Carrier, add_agent
+from connector.runtime.assignment import Assignment
+from connector.runtime.intake import Intake
+from connector.runtime.outlet import Outlet
+from connector.runtime.rebuild import Rebuild
+from connector.runtime.state import State
+from connector.runtime.telemetry import kafka_log, log
+from connector.sources import SOURCES
+from connector.topics import GUARD_RETENTION_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from faust.types import AgentT
+
+    from connector.core.avro import Codecs
+    from connector.flow import Desk
+    from connector.runtime.batch import Batch, Cycle
+    from connector.runtime.settings import Settings
+    from connector.topics import Topics
+
+REQUEST_S: Final = 10.0
+STUCK_S: Final = 60.0
+"""A thread that has not polled for this long, or a transaction open for this long, is stuck."""
+_GC_THRESHOLDS: Final = (100_000, 50, 100)
+"""A batch makes a million short-lived objects and no cycles: looking often finds nothing."""
+CACHE_AGE_S: Final = GUARD_RETENTION_MS / 1000 / 2
+STOP_S: Final = 20.0
+
+
+class _NoTransport(BootStrategy):
+    enable_kafka = False
+    enable_web = False  # else Faust's command line opens 0.0.0.0:6066, whatever its settings say
+
+
+class _NoTables(TableManager):
+    async def wait_until_recovery_completed(self) -> bool:
+        """Say "not stopped": Faust starts the other services only after this (0.15.3)."""
+        return False
+
+
+class _App(faust.App):
+    BootStrategy = _NoTransport
+    fail: Callable[[BaseException], None]
+
+    async def _on_agent_error(self, agent: AgentT[Any], exc: BaseException) -> None:
+        """Hear of an agent that raised: `app.agent` takes no handler of ours (0.15.3)."""
+        del agent
+        self.fail(exc)
+
+
+class Worker:
+    """Everything between the raw topics and the changelogs, and what probes may ask of it."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        kafka: Mapping[str, str],
+        topics: Topics,
+        desk: Desk,
+        codecs: Codecs,
+    ) -> None:
+        """Wire the stations; `kafka` holds resolved librdkafka properties."""
+        worker = settings.worker
+        self._failure: BaseException | None = None
+        self._stop: Final = asyncio.Event()
+        self._loop: Final = asyncio.get_running_loop()
+        state = State(desk.changelogs, codecs, CACHE_AGE_S)
+        rebuild = Rebuild(
+            kafka, settings.group, topics, lambda source: SOURCES[source].shapes, codecs.frames, REQUEST_S
+        )
+        self._intake: Final = Intake(
+            _consumer_config(settings, kafka),
+            Assignment(topics, state, rebuild),
+            worker,
+            cooperative=_cooperative(settings),
+            hand_over=self._hand_over,
+            fail=self.fail,
+        )
+        self._outlet: Final = Outlet(
+            _producer_config(settings, kafka),
+            self._intake,
+            state,
+            self.fail,
+            pause_s=worker.session_timeout_ms / 2000,
+        )
+        self._folder: Final = tempfile.TemporaryDirectory(prefix="connector-faust-")
+        self._app: Final = _App(
+            settings.group,
+            broker="kafka://unused",
+            TableManager=_NoTables,
+            agent_supervisor=CrashingSupervisor,
+            topic_disable_leader=True,
+            web_enabled=False,
+            datadir=self._folder.name,
+        )
+        self._app.fail = self.fail
+        self._channels: Final[dict[str, Any]] = {}
+        for name, source in SOURCES.items():
+            channel = self._channels[name] = self._app.channel(maxsize=4)
+            carrier = Carrier(source, topics, desk, state, frozenset(worker.quarantine))
+            add_agent(self._app, carrier, name, channel, self._outlet)
+        counts.KEYS.set_function(state.keys)
+        assignment = self._intake.assignment
+        counts.PARTITIONS.labels("owned").set_function(lambda: len(assignment.owned))
+        counts.PARTITIONS.labels("live").set_function(lambda: len(assignment.live))
+
+    def fail(self, reason: BaseException) -> None:
+        """End the worker; the first reason counts. May be called from any thread."""
+        if self._failure is None:
+            self._failure = reason
+        self._loop.call_soon_threadsafe(self._stop.set)
+
+    def stop(self) -> None:
+        """Ask for an orderly end."""
+        self._stop.set()
+
+    def _hand_over(self, cycle: Cycle) -> None:
+        """Put a cycle's batches on their channels; called from the intake's thread."""
+        asyncio.run_coroutine_threadsafe(self._offer(list(cycle.batches.values())), self._loop)
+
+    async def _offer(self, batches: list[Batch]) -> None:
+        for batch in batches:
+            await self._channels[batch.source].put(value=batch)
+
+    async def run(self) -> int:
+        """Work until stopped or failed; give the exit code."""
+        try:
+            await self._app.start()
+            self._app.flow_control.resume()  # without it every channel.put waits for ever
+            await self._outlet.start()
+            gc.collect()
+            gc.freeze()  # what was made until now lives as long as the process
+            gc.set_threshold(*_GC_THRESHOLDS)
+            self._intake.start()
+            await self._stop.wait()
+        except (KafkaException, ConnectorError) as error:
+            self.fail(error)
+        return await self._end()
+
+    async def _end(self) -> int:
+        failed = self._failure is not None
+        settled = await self._loop.run_in_executor(None, partial(self._intake.stop, STOP_S, failed=failed))
+        failure = self._failure
+        await self._outlet.stop()
+        await self._app.stop()
+        self._folder.cleanup()
+        if failure is not None:
+            log.error("worker stopped: %s", _line(failure), exc_info=failure)
+            return 1
+        if not settled:
+            log.error("worker stopped: what was in flight did not settle in %d s", STOP_S)
+            return 1
+        return 0
+
+    # what probes ask; each answers None, or why not
+
+    def not_reading(self) -> str | None:
+        """Say why not every owned partition is read."""
+        return self._intake.assignment.standing()
+
+    def stuck(self) -> str | None:
+        """Say why no progress can be expected without a restart."""
+        now_s = time.monotonic()
+        if (silent_s := now_s - self._intake.polled_at_s) > STUCK_S:
+            return f"the intake has not polled for {silent_s:.0f} s"
+        return None
+
+    def slow_transaction(self) -> str | None:
+        """Say for how long a transaction has been open, if that is too long to call it healthy."""
+        begun_s = self._outlet.begun_at_s
+        if begun_s is not None and (open_s := time.monotonic() - begun_s) > STUCK_S / 2:
+            return f"a transaction has been open for {open_s:.0f} s: Kafka does not confirm"
+        return None
+
+
+def _line(failure: BaseException) -> str:
+    if isinstance(failure, KafkaException):
+        error = failure.args[0]
+        return f"Kafka: {error.name()}: {error.str()}"
+    if isinstance(failure, ConnectorError):
+        return f"{failure.code}: {failure}"
+    return type(failure).__name__
+
+
+def _next_generation(kafka: Mapping[str, str]) -> bool:
+    return kafka.get("group.protocol") == "consumer"
+
+
+def _cooperative(settings: Settings) -> bool:
+    return _next_generation(settings.kafka) or settings.worker.assignment_strategy == "cooperative-sticky"
+
+
+def _consumer_config(settings: Settings, kafka: Mapping[str, str]) -> dict[str, Any]:
+    worker = settings.worker
+    config: dict[str, Any] = {
+        **kafka,
+        "client.id": settings.client_id,
+        "group.id": settings.group,
+        "enable.auto.commit": "false",
+        "enable.auto.offset.store": "false",
+        "isolation.level": "read_committed",
+        "auto.offset.reset": "error",
+        "allow.auto.create.topics": "false",
+        "max.poll.interval.ms": str(worker.max_poll_interval_ms),
+        "fetch.queue.backoff.ms": "10",
+        "queued.max.messages.kbytes": "65536",
+        "logger": kafka_log,
+    }
+    if not _next_generation(kafka):
+        # with the next-generation protocol these are the broker's to set; the client refuses them
+        config["session.timeout.ms"] = str(worker.session_timeout_ms)
+        config["partition.assignment.strategy"] = worker.assignment_strategy
+    return config
+
+
+def _producer_config(settings: Settings, kafka: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        **{name: value for name, value in kafka.items() if not name.startswith("group.")},
+        "client.id": settings.client_id,
+        "transactional.id": settings.transactional_id,
+        "transaction.timeout.ms": str(settings.worker.transaction_timeout_ms),
+        "partitioner": "murmur2_random",
+        "compression.type": "zstd",
+        "linger.ms": "5",
+        "batch.num.messages": "10000",
+        "message.max.bytes": "1572864",
+        "queue.buffering.max.messages": "200000",
+        "queue.buffering.max.kbytes": "262144",
+        "logger": kafka_log,
+    }
+
+
+async def work(
+    settings: Settings,
+    kafka: Mapping[str, str],
+    topics: Topics,
+    desk: Desk,
+    codecs: Codecs,
+    *,
+    started: Callable[[Worker], None] | None = None,
+) -> int:
+    """Run a worker until SIGTERM or SIGINT, or until it fails; give the exit code.
+
+    `started` hears the worker once it is wired: the command line hangs its probes on it.
+    """
+    worker = Worker(settings, kafka, topics, desk, codecs)
+    if started is not None:
+        started(worker)
+    if threading.current_thread() is threading.main_thread():
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.stop)
+    return await worker.run()
