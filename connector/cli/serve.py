@@ -1,0 +1,104 @@
+"""`connector serve`: the HTTP door."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from connector.cli.context import load_settings
+
+if TYPE_CHECKING:
+    from connector.core.authenticate import Endpoint
+    from connector.runtime.settings import Settings
+
+REREAD_S = 5
+"""How often secrets in files are read again, so that they rotate without a restart."""
+
+
+@click.command()
+@click.pass_context
+def serve(ctx: click.Context) -> None:
+    """Take callbacks; answer 202 once every record of one is durable in Kafka.
+
+    Probes and metrics are on the operations port. SIGTERM ends it without losing a callback.
+    """
+    import asyncio
+
+    import uvloop
+
+    from connector.runtime import telemetry
+    from connector.runtime.admin import preflight
+    from connector.runtime.credentials import endpoints, forbid_core_dumps
+
+    settings = load_settings(ctx)
+    if not settings.endpoints:
+        raise click.ClickException("endpoints: none; `connector config schema` tells how one looks")
+    telemetry.log_json()
+    forbid_core_dumps()
+    known = endpoints(settings)
+    preflight(settings, "serve")
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_open(settings, known))
+
+
+async def _open(settings: Settings, known: dict[tuple[str, str], Endpoint]) -> None:
+    """Wire the door, its probes and its secrets, and hold it open until a signal."""
+    import asyncio
+
+    from connector.core.privacy import Privacy
+    from connector.entities import ENTITIES
+    from connector.runtime import telemetry
+    from connector.runtime.credentials import digest_key
+    from connector.runtime.desk import topics_under
+    from connector.runtime.ingress import Ingress
+    from connector.runtime.operations import Health, Operations
+    from connector.runtime.serving import serve as hold_open
+    from connector.sources import SOURCES
+
+    ingress = Ingress(
+        known,
+        SOURCES,
+        topics_under(settings.topics.prefix),
+        Privacy(digest_key(settings), ENTITIES),
+        settings.ingress,
+        settings.kafka,
+        settings.topics.partitions,
+        rates={(one.source, one.id): one.rate for one in settings.endpoints if one.rate is not None},
+    )
+    telemetry.METRICS.register(ingress.counts)
+    health = Health()
+    health.live("ingress", lambda: _why(ingress.alive()))
+    health.ready("ingress", lambda: _why(ingress.ready()))
+    operations = Operations(settings.operations.host, settings.operations.port, health)
+    operations.start()
+
+    def started() -> None:
+        telemetry.log.info("serving", extra={"port": settings.ingress.port, "operations": operations.port})
+
+    rotation = asyncio.create_task(_rotate(settings, known))
+    try:
+        await hold_open(ingress, started=started)
+    finally:
+        rotation.cancel()
+        operations.stop()
+
+
+async def _rotate(settings: Settings, known: dict[tuple[str, str], Endpoint]) -> None:
+    """Put new secrets in the place of old ones; while some cannot be read, the old ones stay."""
+    import asyncio
+
+    from connector.errors import Misconfigured
+    from connector.runtime import telemetry
+    from connector.runtime.credentials import endpoints
+
+    while True:
+        await asyncio.sleep(REREAD_S)
+        try:
+            known.update(await asyncio.to_thread(endpoints, settings, in_files=True))
+        except Misconfigured as refusal:
+            telemetry.log.warning("secrets stay as they were", extra={"why": str(refusal)})
+
+
+def _why(answer: tuple[bool, list[str]]) -> str | None:
+    return None if answer[0] else "; ".join(answer[1])
