@@ -1,0 +1,170 @@
+"""The audit of all topics: against the ledger of what was acknowledged, and against the model."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from typing import Any, Final
+
+from ledger import Row
+from model import Model
+from reader import Reader, Record
+from stack import SOURCES, Stack
+
+VERDICTS: Final = ("applied", "duplicate", "stale", "noted")
+
+
+class Audit:
+    """Every row accounted for in the topics, and the topics for themselves, against the model."""
+
+    def __init__(self, rows: Iterable[Row], records: Iterable[Record], prefix: str) -> None:
+        self.faults: list[str] = []
+        """One line per fault, the first few of them."""
+        self.lost = self.mismatched = self.extra = self.regressions = 0
+        self.verdicts: Counter[str] = Counter()
+        self.model: Final = Model()
+        by_kind: dict[str, list[Record]] = defaultdict(list)
+        for record in records:
+            by_kind[record.topic.removeprefix(f"{prefix}.").partition(".")[0]].append(record)
+        self.raws: Final = [(one, json.loads(one.headers["meta"])) for one in by_kind["raw"]]
+        self.quarantined: Final = by_kind["quarantine"]
+        self.changes: Final = by_kind["changelog"]
+        self.acked = 0
+        self._rows(list(rows))
+        self._history(by_kind["events"])
+        for raw, meta in self.raws:
+            self.model.take(raw.key, raw.value, meta)
+        self._forwards()
+        self._sequences()
+        self._views()
+
+    def _lost(self, count: int, why: str) -> None:
+        self.lost += count
+        self.faults.append(f"lost {why}")
+
+    def _rows(self, rows: list[Row]) -> None:
+        self.acked = len(rows)
+        stored: Counter[str] = Counter()
+        digests: dict[str, str] = {}
+        for raw, meta in self.raws:
+            if meta.get("origin", "callback") == "callback":
+                stored[meta["delivery_id"]] += 1
+                digests[meta["delivery_id"]] = meta["body_sha256"]
+            del raw
+        aside = Counter(json.loads(one.headers["meta"])["delivery_id"] for one in self.quarantined)
+        for row in rows:
+            missing = row.accepted + row.quarantined - stored[row.delivery_id] - aside[row.delivery_id]
+            if missing > 0:
+                self._lost(missing, f"{row}")
+            elif row.accepted and digests[row.delivery_id] != row.body_sha256:
+                self.mismatched += 1
+                self.faults.append(f"other bytes {row}")
+
+    def _history(self, events: list[Record]) -> None:
+        """Every raw record of a callback ends in one event, or in quarantine."""
+        ends: Counter[tuple[str, int, int]] = Counter()
+        for event in events:
+            told = event.value
+            self.verdicts[told["verdict"]] += 1
+            ends[told["raw_topic"], told["raw_partition"], told["raw_offset"]] += 1
+        for one in self.quarantined:
+            if (at := one.headers.get("raw")) is not None:
+                topic, partition, offset = at.decode().split("/")
+                ends[topic, int(partition), int(offset)] += 1
+        for raw, meta in self.raws:
+            count = ends.pop(raw[:3], 0)
+            if not count and meta.get("origin") != "forward":
+                self._lost(1, f"event of {raw[:4]}")
+            if count > 1:
+                self.extra += count - 1
+                self.faults.append(f"told {count} times {raw[:4]}")
+        self.extra += len(ends)
+        self.faults += [f"event of no raw record {place}" for place in ends]
+
+    def _forwards(self) -> None:
+        """What concerns a second key was sent on once."""
+        sent: Counter[tuple[str, str]] = Counter()
+        for _, meta in self.raws:
+            if meta.get("origin") == "forward":
+                sent[meta["delivery_id"], meta["event_id"]] += 1
+        for event in sent.keys() | self.model.forwards.keys():
+            off = sent[event] - self.model.forwards.get(event, 0)
+            self.extra += max(off, 0)
+            self.lost += max(-off, 0)
+            if off:
+                self.faults.append(f"{off:+} forwards of {event}")
+
+    def _sequences(self) -> None:
+        """Every key has exactly the records the model says, in their order, and no version falls."""
+        found: dict[str, list[tuple[str | None, int]]] = defaultdict(list)
+        for one in self.changes:
+            version = int(one.headers["x-erp-version"])
+            op = None if one.value is None else one.headers["x-erp-op"].decode()
+            if found[one.key] and version < found[one.key][-1][1]:
+                self.regressions += 1
+                self.faults.append(f"version falls {one[:4]}")
+            found[one.key].append((op, version))
+        for key in found.keys() | self.model.records.keys():
+            wanted, had = self.model.records.get(key, []), found.get(key, [])
+            if wanted == had:
+                continue
+            self.mismatched += 1
+            self.extra += max(len(had) - len(wanted), 0)
+            at = next((i for i, (a, b) in enumerate(zip(wanted, had, strict=False)) if a != b), -1)
+            self.faults.append(
+                f"sequence of {key}: {len(had)} records, model {len(wanted)}; at {at} "
+                f"{had[at : at + 3]}, model {wanted[at : at + 3]}"
+            )
+
+    def _views(self) -> None:
+        """A reader that follows the rule ends with the model's map."""
+        view: dict[str, dict[str, Any]] = {}
+        for one in self.changes:
+            if one.value is None or one.value["meta_op"] == "DELETE":
+                view.pop(one.key, None)
+            else:
+                view[one.key] = one.value
+        wanted = self.model.view()
+        for key in view.keys() | wanted.keys():
+            if key not in view or key not in wanted:
+                self.mismatched += 1
+                self.faults.append(f"{key} is {'not ' if key not in view else ''}there")
+                continue
+            for name, value in wanted[key].items():
+                if (had := _plain(view[key].get(name))) != value:
+                    self.mismatched += 1
+                    self.faults.append(f"{key} {name}: {had!r}, model {value!r}")
+
+    def told(self) -> str:
+        """Say everything in one line."""
+        verdicts = " ".join(f"{name}={self.verdicts[name]}" for name in VERDICTS)
+        return (
+            f"ledger: acked={self.acked} raw={len(self.raws)} {verdicts} quarantined={len(self.quarantined)} "
+            f"lost={self.lost} mismatched={self.mismatched} extra={self.extra} regressions={self.regressions}"
+        )
+
+    def clean(self) -> None:
+        """Assert that nothing is wrong."""
+        wrong = (self.lost, self.mismatched, self.extra, self.regressions)
+        assert wrong == (0, 0, 0, 0), "\n".join([self.told(), *self.faults[:25]])
+
+
+def _plain(value: Any) -> Any:
+    """Give a united set as a list of its elements."""
+    if isinstance(value, list) and value and isinstance(value[0], dict) and "version" in value[0]:
+        return sorted(next(one[name] for name in one if name != "version") for one in value)
+    return value
+
+
+def audit(stack: Stack, rows: Iterable[Row], registry: str) -> Audit:
+    """Read every topic of a stack, read_committed, and account for the rows."""
+    reader = Reader(stack.bootstrap, registry)
+    return Audit(rows, reader.read(topics_of(stack)), stack.prefix)
+
+
+def topics_of(stack: Stack) -> list[str]:
+    """Name every topic but `identity`, which consumers do not read."""
+    from connector.entities import ENTITIES
+
+    raw = [stack.topic("raw", source) for source in SOURCES]
+    changelogs = [stack.topic("changelog", entity) for entity in ENTITIES]
+    return [*raw, *changelogs, stack.topic("events"), stack.topic("quarantine")]

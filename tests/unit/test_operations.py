@@ -1,0 +1,228 @@
+import io
+import json
+import logging
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from connector.errors import Misconfigured
+from connector.runtime import telemetry
+from connector.runtime.operations import Health, Operations
+from connector.runtime.registry import Locked, Registry, RegistryApi, digest
+
+SCHEMA = {"type": "record", "name": "Customer", "fields": [{"name": "id", "type": "string"}]}
+
+
+def registry_api() -> RegistryApi:
+    locked = [Locked(1, "customer", 1, "customer.1.avsc", digest(SCHEMA))]
+    return RegistryApi(Registry(locked, {1: SCHEMA}), "erp")
+
+
+@pytest.fixture
+def health() -> Health:
+    return Health()
+
+
+@pytest.fixture
+def operations(health: Health) -> Iterator[Operations]:
+    server = Operations("127.0.0.1", 0, health, registry_api())
+    server.start()
+    yield server
+    server.stop()
+
+
+def ask(
+    operations: Operations, path: str, method: str = "GET", accept: str = "*/*"
+) -> tuple[int, dict, bytes]:  # type: ignore[type-arg]  # JSON of any shape
+    url = f"http://127.0.0.1:{operations.port}{path}"
+    request = urllib.request.Request(url, method=method, headers={"accept": accept})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            return answer.status, dict(answer.headers), answer.read()
+    except urllib.error.HTTPError as refused:
+        return refused.code, dict(refused.headers), refused.read()
+
+
+def test_probes_tell_each_check_by_name(operations: Operations, health: Health) -> None:
+    health.ready("kafka", lambda: "no delivery for 7 s")
+    health.ready("drain", lambda: None)
+    health.live("loop", lambda: None)
+
+    ready, live = ask(operations, "/readyz"), ask(operations, "/livez")
+
+    assert (live[0], json.loads(live[2])["status"]) == (200, "ok")
+    assert ready[0] == 503
+    assert json.loads(ready[2]) == {
+        "status": "failing",
+        "checks": {"kafka": {"ok": False, "why": "no delivery for 7 s"}, "drain": {"ok": True, "why": None}},
+    }
+
+
+def test_a_check_that_raises_counts_as_failing(operations: Operations, health: Health) -> None:
+    def broken() -> str | None:
+        raise RuntimeError("secret")
+
+    health.live("broken", broken)
+    status, _, body = ask(operations, "/livez")
+
+    assert status == 503
+    assert json.loads(body)["checks"]["broken"]["why"] == "the check failed: RuntimeError"
+
+
+def test_metrics_are_prometheus_text(operations: Operations) -> None:
+    plain = ask(operations, "/metrics")
+    openmetrics = ask(operations, "/metrics", accept="application/openmetrics-text; version=1.0.0")
+
+    assert plain[0] == 200
+    assert b"process_cpu_seconds_total" in plain[2]
+    assert openmetrics[2].endswith(b"# EOF\n")
+
+
+def test_the_registry_answers_below_its_path(operations: Operations) -> None:
+    status, headers, body = ask(operations, "/registry/schemas/ids/1?fetchMaxId=false&subject=x")
+
+    assert (status, json.loads(json.loads(body)["schema"])) == (200, SCHEMA)
+    assert headers["content-type"] == "application/vnd.schemaregistry.v1+json"
+    assert ask(operations, "/registry/bogus")[0] == 404
+    assert ask(operations, "/registryx")[0] == 404
+
+
+def test_only_get_and_head_are_answered(operations: Operations) -> None:
+    for method in ("POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
+        for path in ("/livez", "/metrics", "/registry/subjects/x/versions", "/other"):
+            status, headers, _ = ask(operations, path, method)
+
+            assert (status, headers["allow"]) == (405, "GET, HEAD"), (method, path)
+
+
+def test_a_head_has_no_body(operations: Operations) -> None:
+    status, headers, body = ask(operations, "/livez", "HEAD")
+
+    assert (status, body) == (200, b"")
+    assert int(headers["content-length"]) > 0
+
+
+def test_without_a_registry_there_is_none() -> None:
+    server = Operations("127.0.0.1", 0, Health())
+    server.start()
+    try:
+        assert ask(server, "/registry/subjects")[0] == 404
+    finally:
+        server.stop()
+
+
+def test_a_taken_port_is_told_in_one_line(operations: Operations) -> None:
+    other = Operations("127.0.0.1", operations.port, Health())
+
+    with pytest.raises(
+        Misconfigured, match=f"^operations.port: {operations.port} on .*Address already in use"
+    ):
+        other.start()
+
+
+def test_a_bad_host_is_told_in_one_line() -> None:
+    with pytest.raises(Misconfigured, match=r"^operations\.host: no\.such\.host\.invalid"):
+        Operations("no.such.host.invalid", 0, Health()).start()
+
+
+def test_probes_answer_while_the_main_thread_is_busy(operations: Operations) -> None:
+    import threading
+
+    answered: list[float] = []
+
+    def probe() -> None:
+        for _ in range(5):
+            started = time.monotonic()
+            ask(operations, "/livez")
+            answered.append(time.monotonic() - started)
+
+    prober = threading.Thread(target=probe)
+    prober.start()
+    while prober.is_alive():
+        sum(range(10_000))
+
+    assert max(answered) < 1
+
+
+@pytest.fixture
+def lines() -> Iterator[io.StringIO]:
+    out = io.StringIO()
+    before, level = logging.root.handlers[:], logging.root.level
+    telemetry.log_json(to=out)
+    yield out
+    logging.root.handlers[:] = before
+    logging.root.setLevel(level)
+    logging.captureWarnings(capture=False)
+
+
+def told(lines: io.StringIO) -> list[dict[str, object]]:
+    return [json.loads(line) for line in lines.getvalue().splitlines()]
+
+
+def test_a_log_line_is_json_with_what_extra_adds(lines: io.StringIO) -> None:
+    logging.getLogger("connector.x").info("started", extra={"port": 8080, "topics": ["a", "b" * 300]})
+
+    (line,) = told(lines)
+    assert (line["event"], line["level"], line["port"]) == ("started", "info", 8080)
+    assert str(line["time"]).endswith("Z")
+    assert line["topics"] == ["a", "b" * 253 + "..."]
+
+
+def test_control_characters_and_long_texts_cannot_forge_a_line(lines: io.StringIO) -> None:
+    logging.getLogger("connector.x").info("a\r\n\x1b[31m%s", "b" * 500)
+
+    text = lines.getvalue()
+    assert text.count("\n") == 1
+    assert "\x1b" not in text
+    assert len(str(told(lines)[0]["event"])) == telemetry.LONGEST
+
+
+def test_the_text_of_a_foreign_exception_is_left_out(lines: io.StringIO) -> None:
+    for error in (ValueError("4111-1111"), Misconfigured("x: do y"), FileNotFoundError(2, "No such file")):
+        try:
+            raise error  # noqa: TRY301  the trace must lead here
+        except Exception:
+            logging.getLogger("connector.x").exception("failed")
+
+    assert "4111" not in lines.getvalue()
+    assert [line.get("why") for line in told(lines)] == [None, "x: do y", "No such file"]
+    assert all("test_operations.py" in str(line["trace"]) for line in told(lines))
+
+
+def test_noise_of_a_library_is_limited_and_counted() -> None:
+    quieter = telemetry.Quieter()
+
+    def passed(at: float, facility: str = "FAIL") -> logging.LogRecord | None:
+        record = logging.makeLogRecord(
+            {
+                "name": "librdkafka",
+                "msg": "%s [%s] %s",
+                "args": (facility, "x", "y"),
+                "created": at,
+                "levelno": 30,
+            }
+        )
+        return record if quieter.filter(record) else None
+
+    assert len([1 for _ in range(20) if passed(0)]) == telemetry.NOISE
+    assert passed(0, "ERROR")
+    assert passed(30) is None
+    later = passed(61)
+    assert later is not None
+    assert later.suppressed == 16  # type: ignore[attr-defined]  # the filter sets it
+    assert all(
+        quieter.filter(logging.makeLogRecord({"name": "connector.y", "msg": "m", "levelno": 20}))
+        for _ in range(20)
+    )
+
+
+def test_of_the_life_of_a_service_only_faults_are_told(lines: io.StringIO) -> None:
+    service = logging.getLogger("connector.runtime.outlet")
+    service.info("[^%s]: Starting...", "Outlet")
+    service.error("[^%s]: Crashed", "Outlet")
+    logging.getLogger("faust.app").info("ready")
+
+    assert [line["event"] for line in told(lines)] == ["[^Outlet]: Crashed"]
