@@ -111,7 +111,7 @@ class Intake:
             self.epoch += 1
             self._number = 0
             dropped, self._open = self._open, []
-            self.assignment.state.drop()
+            self.assignment.state.drop(self.epoch)
             self._forgetting = self._forgetting or forget
             self._rewinding.set()
         for cycle in dropped:
@@ -218,8 +218,9 @@ class Intake:
             for cycle in list(self._open):
                 cycle.fence.metadata = metadata
         self._settle("a rebalance")
-        self._held = []
         self.assignment.let_go(consumer, partitions, cooperative=self._cooperative)
+        # Of partitions that stay with us nothing would bring them again.
+        self._held = [one for one in self._held if (one.topic(), one.partition()) in self.assignment.owned]
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Drop everything: another worker may own the partitions already."""

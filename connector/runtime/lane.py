@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Lane:
 
     def __init__(self, name: str) -> None:
         """Name the thread."""
-        self._calls: Final[queue.SimpleQueue[Callable[[], None]]] = queue.SimpleQueue()
+        self._calls: Final[queue.SimpleQueue[Callable[[], None] | None]] = queue.SimpleQueue()
         self._thread: Final = threading.Thread(target=self._serve, name=name, daemon=True)
 
     async def run(self, call: Callable[[], Result]) -> Result:
@@ -52,6 +53,19 @@ class Lane:
         self._calls.put(carried)
         return await done
 
+    def end(self, client: object) -> None:
+        """Let the thread end after what it runs now, and `client` with it.
+
+        A client closes itself when the last one lets go of it, and may take its time: not in the event loop.
+        """
+        self._calls.put(partial(_let_go, client))
+        self._calls.put(None)
+
     def _serve(self) -> None:
-        while True:
-            self._calls.get()()
+        while (call := self._calls.get()) is not None:
+            call()
+
+
+def _let_go(client: object) -> None:
+    """Hold a client until the thread is here."""
+    del client

@@ -1,9 +1,9 @@
 """The only way out: a cycle's records and its consumed offsets become visible together, or never.
 
 Cycles commit strictly in number order, each under the group metadata its records were polled with. An error
-the client calls abortable aborts and reads again. A producer whose transaction timed out while Kafka was away
-is replaced by one of the same id, which fences it; then everything is read again, for nobody knows how the
-last commit ended. Anything else, a client that hangs included, ends the process. Nothing is skipped.
+the client calls abortable aborts and reads again. A producer that Kafka's absence has worn out, fenced by a
+time-out or hung in a call, is replaced by one of the same id, which fences it; then everything is read again,
+for nobody knows how the last commit ended. Anything else ends the process. Nothing is skipped.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from connector.errors import ConnectorError
 from connector.runtime.telemetry import log
-from connector.runtime.transactions import Aborted, Transactions
+from connector.runtime.transactions import Aborted, Hung, Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -128,10 +128,11 @@ class Outlet(faust.Service):
         except Aborted as aborted:
             self._count("transaction aborted, reading again", aborted)
             self._intake.rewind()
-        except KafkaException as worn_out:
+        except (Hung, KafkaException) as worn_out:
             if not self._replaceable(worn_out):
                 raise
             self._count("transactional producer replaced", worn_out)
+            self._transactions.abandon()
             self._transactions = self._new()
             # Fence the old one before anything is read: its last commit may still be on its way.
             await self._transactions.begin()
@@ -141,14 +142,14 @@ class Outlet(faust.Service):
             self._state.commit(cycle)
             self._intake.settled(cycle)
 
-    def _replaceable(self, failure: KafkaException) -> bool:
+    def _replaceable(self, failure: Hung | KafkaException) -> bool:
         """Say whether a new producer may take over from one that failed for good.
 
-        Fenced after we stood still, another worker has our partitions, and what we hold is of the past.
+        After we stood still, another worker has our partitions, and what we hold is of the past.
         """
         if self._stood_still or _clock_s() - self._stamped_at_s > self._pause_s:
             return False
-        return bool(failure.args[0].code() == KafkaError._FENCED)  # noqa: SLF001  its public name
+        return isinstance(failure, Hung) or bool(failure.args[0].code() == KafkaError._FENCED)  # noqa: SLF001  its public name
 
     def _count(self, event: str, failure: Exception) -> None:
         """Try again, but not for ever."""

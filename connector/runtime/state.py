@@ -10,6 +10,7 @@ Uncommitted changes live in an overlay per cycle; a commit folds the oldest one 
 from __future__ import annotations
 
 import struct
+import threading
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from connector import model
@@ -67,25 +68,35 @@ class PartitionState:
         self.released_at_s: float | None = None
         """Monotonic seconds when the partition was let go; None while held."""
         self._overlays: list[tuple[Cycle, Overlay]] = []
+        self._epoch = 0
+        self._lock: Final = threading.Lock()
+        """Partitions are lost in the intake's thread while an agent works in the event loop's."""
 
     def view(self, cycle: Cycle) -> CycleView:
         """Give what a cycle sees: everything committed, earlier cycles in flight, its own changes."""
         own: Overlay = {}
-        # A new list, never an append: a view holds the overlays as they were when its cycle began.
-        self._overlays = [*self._overlays, (cycle, own)]
-        return CycleView(self, tuple(overlay for _, overlay in reversed(self._overlays)), own)
+        with self._lock:
+            # Dropped before its agent came here, it would leave an overlay that later cycles take for known.
+            if cycle.epoch < self._epoch:
+                return CycleView(self, (own,), own)
+            # A new list, never an append: a view holds the overlays as they were when its cycle began.
+            self._overlays = overlays = [*self._overlays, (cycle, own)]
+        return CycleView(self, tuple(overlay for _, overlay in reversed(overlays)), own)
 
     def commit(self, cycle: Cycle) -> None:
         """Fold a committed cycle's overlay in."""
-        for other, overlay in self._overlays:
-            if other is cycle:
-                for key, (_, entry) in overlay.items():
-                    self.entries[key] = entry
-        self._overlays = [one for one in self._overlays if one[0] is not cycle]
+        with self._lock:
+            for other, overlay in self._overlays:
+                if other is cycle:
+                    for key, (_, entry) in overlay.items():
+                        self.entries[key] = entry
+            self._overlays = [one for one in self._overlays if one[0] is not cycle]
 
-    def drop(self) -> None:
-        """Forget everything uncommitted."""
-        self._overlays = []
+    def drop(self, epoch: int) -> None:
+        """Forget everything uncommitted; cycles of an epoch before this one leave nothing any more."""
+        with self._lock:
+            self._overlays = []
+            self._epoch = epoch
 
     def packed(self, key: EntityKey, outcome: Outcome, known: Known) -> bytes:
         """Pack what a changed key is remembered by."""
@@ -185,6 +196,7 @@ class State:
         self._codecs: Final = codecs
         self._cache_age_s: Final = cache_age_s
         self._partitions: Final[dict[tuple[str, int], PartitionState]] = {}
+        self._epoch = 0
 
     def take(self, source: str, partition: int, now_s: float) -> PartitionState:
         """Hold a partition: with its cache if a fresh one is left, else from empty."""
@@ -198,6 +210,7 @@ class State:
             state = self._partitions[source, partition] = PartitionState(
                 source, self._changelogs, self._codecs
             )
+            state.drop(self._epoch)
         state.released_at_s = None
         return state
 
@@ -213,7 +226,7 @@ class State:
         """Let a partition go but keep its entries as a cache."""
         state = self._partitions.get((source, partition))
         if state is not None:
-            state.drop()
+            state.drop(self._epoch)
             state.released_at_s = now_s
 
     def commit(self, cycle: Cycle) -> None:
@@ -222,10 +235,11 @@ class State:
             for partition in batch.messages:
                 self._partitions[batch.source, partition].commit(cycle)
 
-    def drop(self) -> None:
-        """Forget everything uncommitted everywhere."""
+    def drop(self, epoch: int) -> None:
+        """Forget everything uncommitted everywhere; `epoch` begins now."""
+        self._epoch = epoch
         for state in list(self._partitions.values()):
-            state.drop()
+            state.drop(epoch)
 
     def keys(self) -> int:
         """Count the keys held and cached."""

@@ -1,7 +1,8 @@
 """One transactional producer in a thread of its own: begin, outputs, consumed offsets, commit.
 
 A call that does not come back is given up on after `HUNG_S`: librdkafka 2.16 loses the deadline of
-`send_offsets_to_transaction` while the group's coordinator is away (measured; its issue 5456).
+`send_offsets_to_transaction` while the group's coordinator is away (measured; its issue 5456). The producer
+is then abandoned, and whoever takes its transactional id next fences it.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 CALL_S: Final = 5.0
 """Longest single call into the client; retriable ones are made again until their outcome is known."""
-HUNG_S: Final = 4 * CALL_S
+HUNG_S: Final = 2 * CALL_S
 INIT_S: Final = 30.0
 
 
@@ -67,7 +68,7 @@ class Transactions:
 
         Raises:
             Aborted: Neither is; the records must be read again.
-            Hung: Nobody knows; the process must end.
+            Hung: Nobody knows; the producer must be abandoned.
             KafkaException: The producer can do nothing more.
         """
         running = asyncio.ensure_future(self._lane.run(partial(self._transact, cycle)))
@@ -77,6 +78,10 @@ class Transactions:
                 running.cancel()
                 raise Hung(f"the client has not returned from a call for {took_s:.0f} s")
         running.result()
+
+    def abandon(self) -> None:
+        """Have nothing more to do with this producer; the next one of its transactional id fences it."""
+        self._lane.end(self._producer)
 
     # the lane's thread
 

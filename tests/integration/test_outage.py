@@ -22,7 +22,6 @@ MIB = 1 << 20
 @pytest.mark.cluster
 @pytest.mark.timeout(150)
 @pytest.mark.parametrize("how", ["paused", "killed"])
-@pytest.mark.slow  # not in `make test`, and red: the worker may end instead of recovering alone (decision 11)
 def test_without_kafka_callbacks_get_503_and_both_roles_recover_alone(
     how: str, prefix: str, tmp_path: Path
 ) -> None:
@@ -59,11 +58,29 @@ def test_without_kafka_callbacks_get_503_and_both_roles_recover_alone(
         assert recovered[ingress.name] < BACK_S
 
         assert worker.alive, worker.tail()
-        stack.drained(BACK_S)
+        stack.drained(60)
         told = audit(stack, load.rows, worker.url)
         print(told.told())
         told.clean()
         assert (ingress.stop(), worker.stop()) == (0, 0)
+
+
+@pytest.mark.cluster
+def test_a_client_that_never_returns_is_replaced_and_nothing_is_lost(prefix: str, tmp_path: Path) -> None:
+    with LocalKafka() as kafka, Stack(kafka.bootstrap, prefix, tmp_path) as stack:
+        stack.serve()
+        worker = stack.work(fault="hang")
+        made = Vendors(43, stack.secrets["STACK_CLIENT_KEY"]).callbacks(900)
+        with Load(stack, made, rate=RATE) as load:
+            pass
+        stack.drained(90)
+
+        told = audit(stack, load.rows, worker.url)
+        print(told.told())
+        told.clean()
+        assert worker.alive
+        assert "transactional producer replaced" in worker.log.read_text()
+        assert worker.stop() == 0, worker.tail()
 
 
 def go_away(kafka: LocalKafka, how: str) -> None:

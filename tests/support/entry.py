@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -9,6 +10,8 @@ import confluent_kafka
 
 FREEZE_AFTER: Final = 2
 """Transactions that pass before the process stops itself."""
+HANG_AT: Final = 3
+"""The transaction that hangs, counted over all producers of the process."""
 
 
 class _Freezing(confluent_kafka.Producer):
@@ -29,7 +32,25 @@ def _freeze() -> None:
     confluent_kafka.Producer = _Freezing  # type: ignore[misc]  # on purpose
 
 
-FAULTS: Final[dict[str, Callable[[], None]]] = {"freeze": _freeze}
+class _Hanging(confluent_kafka.Producer):
+    """Never returns from one call: outputs on the broker, offsets not sent."""
+
+    sent = 0
+
+    def send_offsets_to_transaction(self, *arguments: Any) -> None:
+        _Hanging.sent += 1
+        if _Hanging.sent == HANG_AT:
+            self.flush(10)
+            threading.Event().wait()
+        super().send_offsets_to_transaction(*arguments)
+
+
+def _hang() -> None:
+    """Do not return from the third transaction's offsets, as the client does while Kafka is away."""
+    confluent_kafka.Producer = _Hanging  # type: ignore[misc]  # on purpose
+
+
+FAULTS: Final[dict[str, Callable[[], None]]] = {"freeze": _freeze, "hang": _hang}
 
 
 def main() -> None:

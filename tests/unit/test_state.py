@@ -27,8 +27,8 @@ def row(day: int, verb: str = "update", **model: Any) -> RawRecord:
     return raws(callback("duett", body))[0]
 
 
-def cycle(number: int) -> Cycle:
-    return Cycle(0, number, Fence(None))
+def cycle(number: int, epoch: int = 0) -> Cycle:
+    return Cycle(epoch, number, Fence(None))
 
 
 def partition() -> PartitionState:
@@ -59,7 +59,7 @@ def test_a_commit_keeps_its_own_cycle_and_leaves_later_ones_open() -> None:
     work(state, second, row(2, lineNumber=2))
 
     state.commit(first)
-    state.drop()
+    state.drop(1)
 
     known = state.decoded(KEY)
     assert known is not None
@@ -70,20 +70,39 @@ def test_an_abort_forgets_everything_uncommitted() -> None:
     state = partition()
     work(state, cycle(0), row(1))
 
-    state.drop()
+    state.drop(1)
 
-    assert work(state, cycle(1), row(1)) == ["applied"]
+    assert work(state, cycle(0, epoch=1), row(1)) == ["applied"]
 
 
 def test_a_cycle_that_was_dropped_writes_where_nobody_looks() -> None:
     state, dropped = partition(), cycle(0)
     view = state.view(dropped)
-    state.drop()
+    state.drop(1)
 
     list(flow.carry([row(1)], SOURCES["duett"], view, furnished()[0]))
 
     state.commit(dropped)
     assert state.decoded(KEY) is None
+
+
+def test_a_cycle_that_begins_after_it_was_dropped_is_known_to_nobody() -> None:
+    state = partition()
+    state.drop(1)
+
+    assert work(state, cycle(0), row(1)) == ["applied"]
+
+    assert work(state, cycle(0, epoch=1), row(1)) == ["applied"]
+
+
+def test_a_partition_taken_anew_knows_what_was_dropped_before() -> None:
+    desk, codecs = furnished()
+    state = State(desk.changelogs, codecs, cache_age_s=100)
+    state.drop(1)
+    held = state.take("duett", 3, now_s=0)
+
+    assert work(held, cycle(0), row(1)) == ["applied"]
+    assert work(held, cycle(0, epoch=1), row(1)) == ["applied"]
 
 
 @pytest.mark.parametrize("verb", ["update", "delete"])
