@@ -154,6 +154,12 @@ class WorkerSettings(Part):
         description="Name of this process, part of its transactional id; by default host name and operations "
         "port. Two processes with one name would fence each other.",
     )
+    static_membership: bool = Field(
+        default=False,
+        description="Keep a worker's partitions for it while it restarts within session_timeout_ms: no "
+        "rebalance. It must come back under the same client_id, and one that does not come back leaves its "
+        "partitions unread for that long.",
+    )
     transaction_timeout_ms: int = Field(
         default=10_000,
         ge=1000,

@@ -232,6 +232,8 @@ def _consumer_config(settings: Settings, kafka: Mapping[str, str]) -> dict[str, 
         "queued.max.messages.kbytes": "65536",
         "logger": kafka_log,
     }
+    if worker.static_membership:
+        config["group.instance.id"] = settings.client_id
     if not _next_generation(kafka):
         # with the next-generation protocol these are the broker's to set; the client refuses them
         config["session.timeout.ms"] = str(worker.session_timeout_ms)

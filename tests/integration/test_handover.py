@@ -18,6 +18,7 @@ pytestmark = pytest.mark.cluster
 
 CALLBACKS = 3000
 RATE = 120
+HALF = 10
 MODES = {
     "range": ({}, {"assignment_strategy": "range"}),
     "cooperative-sticky": ({}, {"assignment_strategy": "cooperative-sticky"}),
@@ -74,6 +75,58 @@ def test_workers_join_leave_and_die_under_load_and_every_sequence_is_the_models(
         print(mode, load.told(), told.told(), sep="\n")
         told.clean()
         assert second.stop() == 0
+
+
+@pytest.mark.parametrize("mode", ["range", "consumer"])
+def test_a_static_member_restarts_without_a_rebalance(
+    broker: str, prefix: str, tmp_path: Path, mode: str
+) -> None:
+    kafka, worker = MODES[mode]
+    settings = {**worker, "static_membership": True, "session_timeout_ms": 30_000}
+    kafka = {**kafka, "group.remote.assignor": "range"} if mode == "consumer" else kafka
+    with Stack(broker, prefix, tmp_path, kafka=kafka, worker=settings) as stack:
+        stack.serve()
+        first = stack.work("worker-1")
+        second = stack.work("worker-2")
+        shares = {"worker-1": share(first), "worker-2": share(second)}
+        assert sum(shares.values()) == 2 * HALF
+        with Load(stack, Vendors(33, stack.secrets["STACK_CLIENT_KEY"]).callbacks(900), rate=RATE) as load:
+            until_working(first)
+            assert first.stop() == 0
+            again = stack.start("worker-1", "work")
+            seen = set()
+            while again.get("/readyz")[0] != 200:
+                assert again.alive, again.tail()
+                seen.add(owned(second))
+            seen.add(owned(second))
+        assert seen == {shares["worker-2"]}, "the other worker's partitions moved"
+        assert owned(again) == shares["worker-1"]
+        stack.drained()
+
+        told = audit(stack, load.rows, second.url)
+        print(mode, load.told(), told.told(), sep="\n")
+        told.clean()
+        assert (again.stop(), second.stop()) == (0, 0)
+
+
+def owned(worker: Child) -> int:
+    """Ask a worker how many partitions it owns."""
+    told = worker.get("/metrics")[1]
+    return next(
+        int(float(line.split()[-1]))
+        for line in told.splitlines()
+        if line.startswith('connector_partitions{standing="owned"}')
+    )
+
+
+def share(worker: Child, within_s: float = 60) -> int:
+    """Wait until a worker owns half of the partitions and reads them all."""
+    deadline = time.monotonic() + within_s
+    while (had := owned(worker)) != HALF or worker.get("/readyz")[0] != 200:
+        assert worker.alive, worker.tail()
+        assert time.monotonic() < deadline, f"{had} partitions\n{worker.tail()}"
+        time.sleep(0.2)
+    return had
 
 
 def test_a_worker_stopped_in_mid_transaction_is_fenced_and_its_copies_are_never_read(
