@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from confluent_kafka import Consumer, TopicPartition
 
 from connector.runtime.rebuild import Cancelled
+from connector.runtime.telemetry import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,11 +73,13 @@ class Assignment:
         if taken:
             consumer.pause(taken)
             self.owned |= {(one.topic, one.partition) for one in taken}
+        log.info("partitions assigned", extra={"partitions": len(taken), "owned": len(self.owned)})
 
     def let_go(self, consumer: Consumer, partitions: list[TopicPartition], *, cooperative: bool) -> None:
         """Stop reading partitions; their state stays as a cache."""
         places = {(one.topic, one.partition) for one in partitions}
         self.owned -= places
+        log.info("partitions let go", extra={"partitions": len(places), "owned": len(self.owned)})
         self.live -= places
         self._known -= places
         if self._running is not None and self._running[0] & places:
@@ -120,6 +123,7 @@ class Assignment:
         consumer.resume([TopicPartition(*place) for place in ready])
         self.live |= ready
         self._known |= ready
+        log.info("partitions read", extra={"partitions": len(ready), "live": len(self.live)})
 
     def _begin(self, waiting: set[Place]) -> None:
         now_s = time.monotonic()

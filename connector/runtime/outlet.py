@@ -2,8 +2,8 @@
 
 Cycles commit strictly in number order, each under the group metadata its records were polled with. An error
 the client calls abortable aborts and reads again. A producer that Kafka's absence has worn out, fenced by a
-time-out or hung in a call, is replaced by one of the same id, which fences it; then everything is read again,
-for nobody knows how the last commit ended. Anything else ends the process. Nothing is skipped.
+time-out or without an outcome, is replaced by one of the same id, which fences it; then everything is read
+again, for nobody knows how the last commit ended. Anything else ends the process. Nothing is skipped.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ import faust
 from confluent_kafka import KafkaError, KafkaException
 
 from connector.errors import ConnectorError
+from connector.runtime import counts
 from connector.runtime.telemetry import log
-from connector.runtime.transactions import Aborted, Hung, Transactions
+from connector.runtime.transactions import Aborted, NoOutcome, Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -83,7 +84,22 @@ class Outlet(faust.Service):
 
     async def on_start(self) -> None:
         """Take the transactional id; aborts what a predecessor with it left open."""
-        await self._transactions.begin()
+        await self._begin()
+
+    async def _begin(self) -> None:
+        """Have a producer with its id taken; while Kafka is away, ever new ones try."""
+        while True:
+            try:
+                await self._transactions.begin()
+            except NoOutcome as unknown:
+                log.warning("the transactional producer waits for Kafka", extra={"why": str(unknown)})
+                self._renew()
+            else:
+                return
+
+    def _renew(self) -> None:
+        self._transactions.abandon()
+        self._transactions = self._new()
 
     def wants(self, cycle: Cycle) -> bool:
         """Say whether a cycle will be committed; those from before a rewind will not."""
@@ -128,28 +144,31 @@ class Outlet(faust.Service):
         except Aborted as aborted:
             self._count("transaction aborted, reading again", aborted)
             self._intake.rewind()
-        except (Hung, KafkaException) as worn_out:
-            if not self._replaceable(worn_out):
+        except NoOutcome as unknown:
+            if self._was_away():
                 raise
-            self._count("transactional producer replaced", worn_out)
-            self._transactions.abandon()
-            self._transactions = self._new()
-            # Fence the old one before anything is read: its last commit may still be on its way.
-            await self._transactions.begin()
-            self._intake.rewind(forget=True)
+            counts.TRANSACTIONS.labels("unknown").inc()
+            await self._replace(unknown)
+        except KafkaException as fenced:
+            if self._was_away() or fenced.args[0].code() != KafkaError._FENCED:  # noqa: SLF001  its public name
+                raise
+            self._count("transactional producer fenced", fenced)
+            await self._replace(fenced)
         else:
             self._failures, self._stood_still = 0, False
             self._state.commit(cycle)
             self._intake.settled(cycle)
 
-    def _replaceable(self, failure: Hung | KafkaException) -> bool:
-        """Say whether a new producer may take over from one that failed for good.
+    async def _replace(self, why: Exception) -> None:
+        """Fence the old producer before anything is read: its last commit may still be on its way."""
+        log.warning("transactional producer replaced", extra={"why": str(why)})
+        self._renew()
+        await self._begin()
+        self._intake.rewind(forget=True)
 
-        After we stood still, another worker has our partitions, and what we hold is of the past.
-        """
-        if self._stood_still or _clock_s() - self._stamped_at_s > self._pause_s:
-            return False
-        return isinstance(failure, Hung) or bool(failure.args[0].code() == KafkaError._FENCED)  # noqa: SLF001  its public name
+    def _was_away(self) -> bool:
+        """Say whether this process stood still: others have its partitions, what it holds is of the past."""
+        return self._stood_still or _clock_s() - self._stamped_at_s > self._pause_s
 
     def _count(self, event: str, failure: Exception) -> None:
         """Try again, but not for ever."""

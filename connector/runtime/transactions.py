@@ -1,8 +1,9 @@
 """One transactional producer in a thread of its own: begin, outputs, consumed offsets, commit.
 
-A call that does not come back is given up on after `HUNG_S`: librdkafka 2.16 loses the deadline of
-`send_offsets_to_transaction` while the group's coordinator is away (measured; its issue 5456). The producer
-is then abandoned, and whoever takes its transactional id next fences it.
+A call without an outcome is given up on: librdkafka 2.16 loses the deadline of `send_offsets_to_transaction`
+while the group's coordinator is away (its issue 5456), and may never find the transaction's coordinator again
+after it was away, so that every abort times out (both measured). The producer is then abandoned, and whoever
+takes its transactional id next fences it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 CALL_S: Final = 5.0
 """Longest single call into the client; retriable ones are made again until their outcome is known."""
 HUNG_S: Final = 2 * CALL_S
-INIT_S: Final = 30.0
+"""A single call that takes longer has lost its deadline."""
+GIVE_UP_S: Final = 4 * CALL_S
+"""Longest time a call is made again and again."""
 
 
 class Aborted(ConnectorError):
@@ -36,10 +39,10 @@ class Aborted(ConnectorError):
     code = "aborted"
 
 
-class Hung(ConnectorError):
-    """The client does not return from a call, though it was given a deadline."""
+class NoOutcome(ConnectorError):
+    """The client does not return from a call, or times out again and again: nobody knows how it ended."""
 
-    code = "hung"
+    code = "no_outcome"
 
 
 class Transactions:
@@ -59,24 +62,29 @@ class Transactions:
         """Take the transactional id; whatever a predecessor with it left open is ended first.
 
         Raises:
+            NoOutcome: Not with this producer; the broker may be away.
             KafkaException: The id cannot be had, now or later.
         """
-        await self._lane.run(lambda: self._until_done(lambda: self._producer.init_transactions(INIT_S)))
+        await self._watched(lambda: self._until_done(lambda: self._producer.init_transactions(CALL_S)))
 
     async def commit(self, cycle: Cycle) -> None:
         """Make a cycle's records and its consumed offsets visible together.
 
         Raises:
             Aborted: Neither is; the records must be read again.
-            Hung: Nobody knows; the producer must be abandoned.
+            NoOutcome: Nobody knows; the producer must be abandoned.
             KafkaException: The producer can do nothing more.
         """
-        running = asyncio.ensure_future(self._lane.run(partial(self._transact, cycle)))
+        await self._watched(partial(self._transact, cycle))
+
+    async def _watched(self, work: Callable[[], None]) -> None:
+        """Run something in the lane, no single call of which may take longer than `HUNG_S`."""
+        running = asyncio.ensure_future(self._lane.run(work))
         while not (await asyncio.wait({running}, timeout=1.0))[0]:
             called_at_s = self._called_at_s
             if called_at_s is not None and (took_s := time.monotonic() - called_at_s) > HUNG_S:
                 running.cancel()
-                raise Hung(f"the client has not returned from a call for {took_s:.0f} s")
+                raise NoOutcome(f"the client has not returned from a call for {took_s:.0f} s")
         running.result()
 
     def abandon(self) -> None:
@@ -142,18 +150,23 @@ class Transactions:
                 return
 
     def _until_done(self, call: Callable[[], object]) -> None:
-        """Make a call until its outcome is known; a broker that is away is waited for.
+        """Make a call until its outcome is known.
 
         Raises:
+            NoOutcome: Not in `GIVE_UP_S`.
             KafkaException: Not retriable; or the worker is stopping and the broker still away.
         """
+        began_s = time.monotonic()
         while True:
             self._called_at_s = time.monotonic()
             try:
                 call()
             except KafkaException as failure:
-                if not failure.args[0].retriable() or self._stopping():
+                error = failure.args[0]
+                if not error.retriable() or self._stopping():
                     raise
+                if (tried_s := time.monotonic() - began_s) > GIVE_UP_S:
+                    raise NoOutcome(f"tried for {tried_s:.0f} s: {error.name()}: {error.str()}") from failure
             else:
                 return
             finally:

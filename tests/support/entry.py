@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -14,8 +15,9 @@ ABORTS: Final = {"produce": 2, "send_offsets": 5, "sent_offsets": 8, "commit": 1
 """Step -> the transaction that fails there."""
 HALF_WAY: Final = 5
 """Record of a transaction that is refused in `produce`."""
-HANG_AT: Final = 3
-"""The transaction that hangs, counted over all producers of the process."""
+WORN_OUT_AT: Final = 3
+"""The transaction of a producer that finds no end."""
+TWO: Final = 2
 
 
 class _Freezing(confluent_kafka.Producer):
@@ -36,22 +38,41 @@ def _freeze() -> None:
     confluent_kafka.Producer = _Freezing  # type: ignore[misc]  # on purpose
 
 
-class _Hanging(confluent_kafka.Producer):
-    """Never returns from one call: outputs on the broker, offsets not sent."""
+class _WornOut(confluent_kafka.Producer):
+    """The first one of a process never returns from a call, the second one tries in vain, the third works."""
 
-    sent = 0
+    made = 0
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        _WornOut.made += 1
+        self.number = self.made
+        self.sent = 0
 
     def send_offsets_to_transaction(self, *arguments: Any) -> None:
-        _Hanging.sent += 1
-        if _Hanging.sent == HANG_AT:
+        self.sent += 1
+        if self.sent == WORN_OUT_AT and self.number == 1:
             self.flush(10)
             threading.Event().wait()
+        if self.sent == WORN_OUT_AT and self.number == TWO:
+            raise _failure(confluent_kafka.KafkaError._FAIL, txn_requires_abort=True)  # noqa: SLF001  its public name
         super().send_offsets_to_transaction(*arguments)
 
+    def abort_transaction(self, *arguments: Any) -> None:
+        if self.number == TWO:
+            time.sleep(1)
+            raise _failure(confluent_kafka.KafkaError._TIMED_OUT, retriable=True)  # noqa: SLF001  its public name
+        super().abort_transaction(*arguments)
 
-def _hang() -> None:
-    """Do not return from the third transaction's offsets, as the client does while Kafka is away."""
-    confluent_kafka.Producer = _Hanging  # type: ignore[misc]  # on purpose
+
+def _wear_out() -> None:
+    """Let two producers end without an outcome, as the client does when Kafka was away."""
+    confluent_kafka.Producer = _WornOut  # type: ignore[misc]  # on purpose
+
+
+def _failure(code: int, **flags: bool) -> confluent_kafka.KafkaException:
+    error = confluent_kafka.KafkaError(code, "put in by a test", **flags)
+    return confluent_kafka.KafkaException(error)
 
 
 class _Aborting(confluent_kafka.Producer):
@@ -82,13 +103,7 @@ class _Aborting(confluent_kafka.Producer):
 
     def _fail_in(self, transaction: int) -> None:
         if self.transactions == transaction:
-            raise confluent_kafka.KafkaException(
-                confluent_kafka.KafkaError(
-                    confluent_kafka.KafkaError._FAIL,  # noqa: SLF001  its public name
-                    "put in by a test",
-                    txn_requires_abort=True,
-                )
-            )
+            raise _failure(confluent_kafka.KafkaError._FAIL, txn_requires_abort=True)  # noqa: SLF001  its public name
 
 
 def _abort() -> None:
@@ -96,7 +111,7 @@ def _abort() -> None:
     confluent_kafka.Producer = _Aborting  # type: ignore[misc]  # on purpose
 
 
-FAULTS: Final[dict[str, Callable[[], None]]] = {"freeze": _freeze, "hang": _hang, "abort": _abort}
+FAULTS: Final[dict[str, Callable[[], None]]] = {"freeze": _freeze, "wear out": _wear_out, "abort": _abort}
 
 
 def main() -> None:
