@@ -15,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 
+from connector.core.pointers import pointer
+from connector.runtime import tuning, zones
 from connector.sources import SOURCES
 
 _REFERENCE: Final = re.compile(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/.+").fullmatch
@@ -65,6 +67,25 @@ Names = Annotated[
     WithJsonSchema(_ONE_OR_MORE),
 ]
 """Names of HTTP headers, one or several."""
+
+
+def _zone(name: str) -> str:
+    zones.zone(name)
+    return name
+
+
+def _pointer(text: str) -> str:
+    pointer(text)
+    return text
+
+
+Zone = Annotated[str, AfterValidator(_zone)]
+Pointers = Annotated[
+    tuple[Annotated[str, AfterValidator(_pointer)], ...],
+    BeforeValidator(_several),
+    Field(min_length=1),
+    WithJsonSchema(_ONE_OR_MORE),
+]
 
 
 class Part(BaseModel):
@@ -125,6 +146,28 @@ class Authenticate(Part):
         return self
 
 
+class ReadingSettings(Part):
+    """How the bodies of one endpoint are read, where the vendor's documents are silent or differ."""
+
+    zone: Zone | None = Field(
+        default=None,
+        description="IANA name, such as Europe/Oslo, of the zone of times that name none, ticks included; "
+        "null: as docs/sources says, which is UTC. Times with an offset are not changed by it.",
+    )
+    aliases: dict[str, str] = Field(
+        default={},
+        description="Event name as the vendor sends it -> event name in docs/requirements.md. Only a-z and "
+        "0-9 are compared, whatever their case.",
+    )
+    pointers: dict[str, Pointers] = Field(
+        default={},
+        description="Field -> JSON pointer (RFC 6901) to it, or several in the order they are tried, within "
+        "one notification. It takes the place of the names in docs/sources. Fields of visma-sales: "
+        f"{', '.join(SOURCES['visma-sales'].pointers)}; of visma-journal: "
+        f"{', '.join(SOURCES['visma-journal'].pointers)}.",
+    )
+
+
 class EndpointSettings(Part):
     """One URL, one tenant (or one per company), one set of secrets."""
 
@@ -150,6 +193,18 @@ class EndpointSettings(Part):
     rate: float | None = Field(
         default=None, gt=0, description="Requests per second, instead of ingress.rate_per_endpoint."
     )
+
+    reading: ReadingSettings | None = Field(
+        default=None,
+        description="How its bodies are read (docs/reading-options.md); both roles need the same. A change "
+        "holds for raw records that are read from then on; versions that are there already stay.",
+    )
+
+    @model_validator(mode="after")
+    def _readable(self) -> Self:
+        if self.reading is not None:
+            tuning.check(self.reading, SOURCES[self.source])
+        return self
 
     @model_validator(mode="after")
     def _one_binding(self) -> Self:
