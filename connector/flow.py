@@ -25,8 +25,10 @@ from connector.core.privacy import Privacy
 from connector.core.receive import receive
 from connector.core.source import Source
 from connector.core.times import MIN_PLAUSIBLE
+from connector.core.tolerances import CLOCK_SUSPECT, ZONE_ASSUMED, distinct
 from connector.errors import NoEntityId, TooLarge, TooOld, Unreadable, Unusable
 from connector.model import (
+    NEVER,
     NOTHING,
     TICKS_PER_US,
     ChangeEvent,
@@ -87,7 +89,8 @@ def normalise(raw: RawRecord, source: Source, privacy: Privacy) -> ChangeEvent:
     """
     if raw.meta.origin == "forward":
         return _forwarded(raw)
-    reading = source.normalise(raw)
+    dialect = source.at(raw.meta.endpoint) if source.tuned else source
+    reading = dialect.normalise(raw)
     version, suspect = _clamp(reading.occurred, raw.meta.received_us)
     key = raw.key
     facets = {}
@@ -100,7 +103,8 @@ def normalise(raw: RawRecord, source: Source, privacy: Privacy) -> ChangeEvent:
         state = well_formed(msgspec.structs.replace(state, deleted=version))
     reading.origin_user = _hashed(privacy, key.tenant, reading.origin_user)
     reading.origin_connect = _hashed(privacy, key.tenant, reading.origin_connect)
-    return ChangeEvent(key, reading, version, state, raw.meta, suspect, raw.position)
+    flags = distinct(raw.meta.flags, reading.tolerances) if raw.meta.flags else reading.tolerances
+    return ChangeEvent(key, reading, version, state, raw.meta, suspect, raw.position, flags)
 
 
 def _hashed(privacy: Privacy, tenant: str, user: str | None) -> str | None:
@@ -116,16 +120,30 @@ def _clamp(occurred: int | None, received_us: int) -> tuple[int, bool]:
 
 
 def _forwarded(raw: RawRecord) -> ChangeEvent:
-    """Read an effect that another key's owner sent: it carries its own versions."""
+    """Read an effect that another key's owner sent: it carries its own versions.
+
+    What was bent to read the event behind it is told and counted there, but for its clock: of that the
+    records of this key speak, too.
+    """
     try:
         state = load(raw.body)
     except msgspec.MsgspecError:
         raise Unreadable("forward", "not the effect of an event on a second key") from None
     operation: Literal["merge", "rekey"] = "merge" if state.sets else "rekey"
+    flags = raw.meta.flags
     reading = Reading(
-        event_id=raw.meta.event_id, event_type=raw.meta.event, operation=operation, occurred=None
+        event_id=raw.meta.event_id,
+        event_type=raw.meta.event,
+        operation=operation,
+        occurred=None,
+        zone_assumed=ZONE_ASSUMED in flags,
     )
-    return ChangeEvent(raw.key, reading, version_of(state), state, raw.meta, False, raw.position)
+    version = version_of(state)
+    if version == NEVER:
+        # An answer that names a predecessor alone: its time is that one's, or its records would tell none.
+        received = raw.meta.received_us * TICKS_PER_US
+        version = max((facet.version for facet in state.facets.values()), default=received)
+    return ChangeEvent(raw.key, reading, version, state, raw.meta, CLOCK_SUSPECT in flags, raw.position)
 
 
 def carry(
@@ -167,6 +185,7 @@ def _set_aside(raw: RawRecord, refusal: Unusable) -> Quarantined:
         meta=raw.meta,
         source=raw.key.source,
         position=raw.position,
+        error=type(refusal).__name__,
     )
 
 
@@ -227,11 +246,15 @@ def _forwards(event: ChangeEvent, source: Source) -> Iterator[Forward]:
     shape = source.shapes.get(event.key.entity)
     if guid is not None and shape is not None and "rekey" in shape.facets:
         key, seen = identity.sighting(event.key, guid, version)
-        yield _forward(event, key, seen)
+        yield _forward(event, key, seen, *((identity.RENAMED,) if event.reading.operation == "rekey" else ()))
 
 
-def _forward(event: ChangeEvent, key: EntityKey, effect: State) -> Forward:
+def _forward(event: ChangeEvent, key: EntityKey, effect: State, *flags: str) -> Forward:
     """Wrap an effect on a second key as a raw record of the same source."""
+    if event.reading.zone_assumed:
+        flags = (*flags, ZONE_ASSUMED)
+    if event.clock_suspect:
+        flags = (*flags, CLOCK_SUSPECT)
     meta = RawMeta(
         delivery_id=event.meta.delivery_id,
         received_us=event.meta.received_us,
@@ -239,6 +262,7 @@ def _forward(event: ChangeEvent, key: EntityKey, effect: State) -> Forward:
         origin="forward",
         event=event.reading.event_type,
         event_id=event.reading.event_id,
+        flags=flags,
         traceparent=event.meta.traceparent,
     )
     return Forward(key, dump(effect), meta)

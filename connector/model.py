@@ -112,13 +112,14 @@ class RawMeta(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     body_sha256: str = ""
     """Hex digest of the whole body as received, before redaction."""
     redacted: tuple[str, ...] = ()
-    origin: Literal["callback", "forward", "recovery", "quarantine"] = "callback"
+    origin: Literal["callback", "forward", "recovery", "quarantine", "replay"] = "callback"
     event: str = ""
     """The vendor's event name where the bytes do not say it (QuickFile: the array's name)."""
     event_id: str = ""
     """The vendor's event id where the bytes do not say it (QuickFile: HookId, event and index)."""
     flags: tuple[str, ...] = ()
-    """Tolerances that were needed to read it: `repaired`, `bom`, ..."""
+    """Tolerances used at the door: `repaired`, `bom`, ... (`connector.core.tolerances`). On a forward what
+    its receiver must know of the event behind it: `zone_assumed`, `clock_suspect`, `renamed`."""
     company_hash: str = ""
     """Keyed hash of a company id that is a credential and was redacted."""
     headers: dict[str, str] = {}
@@ -157,6 +158,8 @@ class Quarantined(msgspec.Struct, frozen=True, gc=False):
     meta: RawMeta
     source: str
     position: Position | None = None
+    error: str = ""
+    """Class of the refusal; empty where none was raised."""
 
 
 class Facet(msgspec.Struct, frozen=True, gc=False):
@@ -212,6 +215,14 @@ class Reading(msgspec.Struct, kw_only=True, gc=False):
     vendor_tenant: str | None = None
     warnings: tuple[str, ...] = ()
     """Names of fields whose value did not convert; the text is in `extras`."""
+    tolerances: tuple[str, ...] = ()
+    """What was bent to read it beyond `zone_assumed`: names of `connector.core.tolerances`."""
+    unknown_fields: tuple[str, ...] = ()
+    """Names, as sent, of fields that no document of the vendor names and that are not null."""
+    unknown_event: str = ""
+    """Token of an event name that stands in no row of the vendor's table."""
+    deprecated_for: str = ""
+    """Source whose events take the place of this one, where the vendor announces its end."""
     forwards: tuple[tuple[EntityKey, State], ...] = ()
     """Effects on other keys; their versions are stamped by `flow`."""
     guid: str | None = None
@@ -228,6 +239,8 @@ class ChangeEvent(msgspec.Struct, frozen=True, gc=False):
     meta: RawMeta
     clock_suspect: bool = False
     position: Position | None = None
+    flags: tuple[str, ...] = ()
+    """Tolerances of door and source together; the two of the clock have fields of their own."""
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
@@ -270,3 +283,5 @@ class Outcome(msgspec.Struct, frozen=True, gc=False):
     """The key's new memory; None where nothing changed."""
     unguarded: bool = False
     """Whether it made an unknown key known with an event older than deletes are remembered."""
+    renaming: Literal["", "unresolved", "resolved"] = ""
+    """What a sighting of a GUID said of new numbers: the old key is not known, or was learnt after all."""

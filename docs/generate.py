@@ -11,7 +11,9 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import chart
 import pages
+import tolerances_page
 
 from connector.errors import ConnectorError
 from connector.runtime import schemas
@@ -28,12 +30,15 @@ def files() -> dict[Path, str]:
         docs / "configuration.md": pages.configuration(),
         docs / "errors.md": pages.refusals(),
         docs / "schemas.md": pages.schemas(),
+        docs / "tolerances.md": tolerances_page.tolerances(),
         docs / "config.schema.json": json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n",
     }
     folder = ROOT / "schemas"
-    return texts | {
-        folder / name: text for name, text in schemas.freeze(folder, version("erp-connector")).items()
-    }
+    return (
+        texts
+        | chart.files()
+        | {folder / name: text for name, text in schemas.freeze(folder, version("erp-connector")).items()}
+    )
 
 
 def main(arguments: list[str]) -> int:

@@ -12,7 +12,6 @@ from connector.cli.context import SourceName, json_option, load_settings, print_
 from connector.errors import REASONS
 
 if TYPE_CHECKING:
-    from connector.model import Quarantined
     from connector.runtime.quarantine import Held, Place, Quarantine, Tried, Wanted
     from connector.runtime.settings import Settings
 
@@ -121,11 +120,9 @@ def show(ctx: click.Context, *, place: Place, only_body: bool, as_json: bool) ->
         import base64
 
         text = body.decode(errors="backslashreplace")
-        _print_json(
-            {**_row(held), **_details(held.record), "body": text, "base64": base64.b64encode(body).decode()}
-        )
+        _print_json({**_row(held), **_details(held), "body": text, "base64": base64.b64encode(body).decode()})
     else:
-        rows = {**_row(held), **_details(held.record)}
+        rows = {**_row(held), **_details(held)}
         print_table(("field", "value"), ((name, tame(str(one))) for name, one in rows.items() if one != ""))
         click.echo("\n" + tame(body.decode(errors="backslashreplace")))
 
@@ -190,7 +187,7 @@ def _open(settings: Settings) -> Quarantine:
     from connector.runtime.desk import topics_under
     from connector.runtime.quarantine import Quarantine
 
-    return Quarantine(settings, topics_under(settings.topics.prefix))
+    return Quarantine(settings, topics_under(settings.topics.prefix, settings.topics.versions))
 
 
 def _tries(settings: Settings, topic: Quarantine, wanted: Wanted, *, released: bool) -> Iterator[Tried]:
@@ -198,10 +195,15 @@ def _tries(settings: Settings, topic: Quarantine, wanted: Wanted, *, released: b
     from connector.runtime.desk import furnish
     from connector.runtime.registry import Registry, folder
     from connector.runtime.retry import bindings, retry
+    from connector.runtime.tuning import tuned
 
     desk, _ = furnish(Registry.load(folder()), digest_key(settings))
     bound, most = bindings(settings), settings.ingress.max_records
-    return (retry(held, bound, desk, max_records=most) for held in topic.held(wanted, released=released))
+    sources = tuned(settings.endpoints)
+    return (
+        retry(held, bound, desk, max_records=most, sources=sources)
+        for held in topic.held(wanted, released=released)
+    )
 
 
 def _row(held: Held) -> dict[str, Any]:
@@ -220,8 +222,8 @@ def _row(held: Held) -> dict[str, Any]:
     }
 
 
-def _details(one: Quarantined) -> dict[str, Any]:
-    meta = one.meta
+def _details(held: Held) -> dict[str, Any]:
+    one, meta = held.record, held.record.meta
     at = one.position
     return {
         "delivery_id": meta.delivery_id,
@@ -234,6 +236,8 @@ def _details(one: Quarantined) -> dict[str, Any]:
         "redacted": ", ".join(meta.redacted),
         "raw": "" if at is None else f"{at.topic}/{at.partition}/{at.offset}",
         "body_sha256": meta.body_sha256,
+        "error": one.error,
+        "code_version": held.code_version,
         **{f"header {name}": text for name, text in meta.headers.items()},
     }
 

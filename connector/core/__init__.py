@@ -24,5 +24,8 @@ in the worker
     schema, avro   Avro schemas from the tables; Confluent's frame and record writers
     keys           which partition a key lands in
 
+beside the way
+    facts, guards  is Kafka as our promises need it: facts in, findings out
+
 Each imports only the ones it needs, `connector.entities`, `connector.model` and `connector.errors`.
 """

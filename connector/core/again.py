@@ -37,6 +37,7 @@ def again(
     Returns:
         What can be used now, and what still cannot, with today's reason.
     """
+    source = source.at(record.meta.endpoint)
     if record.position is not None:
         return _from_worker(record, source, privacy)
     if binding is None:

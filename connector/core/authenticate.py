@@ -71,6 +71,8 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
     """Company id, or its `company_digest`, -> tenant."""
     companies: frozenset[str] = frozenset()
     """Company ids, or their digests, that belong to `tenant`; empty: the body's company is not asked."""
+    digests: Mapping[str, str] = {}
+    """Company id as configured -> its `company_digest`; made here, whatever is given."""
 
     def __post_init__(self) -> None:
         if (self.tenant is None) == (not self.tenants):
@@ -78,6 +80,8 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
         folded = {_company(company): tenant for company, tenant in self.tenants.items()}
         msgspec.structs.force_setattr(self, "tenants", folded)
         msgspec.structs.force_setattr(self, "companies", frozenset(map(_company, self.companies)))
+        clear = [one for one in (*self.tenants, *self.companies) if not one.startswith("digest:")]
+        msgspec.structs.force_setattr(self, "digests", {one: company_digest(one) for one in clear})
 
     def tenant_of(self, company: str | None) -> str:
         """Give the tenant an event belongs to; none is ever made up from the body.
@@ -98,6 +102,14 @@ class Binding(msgspec.Struct, frozen=True, kw_only=True):
         if name not in known and (name := company_digest(company)) not in known:
             raise ForeignTenant(where, "not one of the endpoint's; add it there if it is yours")
         return self.tenants[name] if self.tenants else self.tenant or ""
+
+    def digest_of(self, company: str) -> str:
+        """Give the `company_digest` of a company id inside the body.
+
+        Only ids that stand in the configuration were made before: one that does not may be a credential
+        of somebody else, and is not kept.
+        """
+        return self.digests.get(_company(company)) or company_digest(company)
 
 
 class Endpoint(Binding, frozen=True, kw_only=True):
@@ -159,16 +171,31 @@ def authenticate(callback: Callback, endpoint: Endpoint | None) -> Authentic:
         for scheme in _NOBODY:
             scheme.proves(callback)
         raise UnknownEndpoint("no such endpoint")
-    slots = [one.proves(callback) for one in endpoint.schemes if not isinstance(one, BodySignature)]
+    slots: list[int | None] = []
+    for one in endpoint.schemes:
+        if not isinstance(one, BodySignature):
+            slots.append(one.proves(callback))  # noqa: PERF401  for one scheme a comprehension is a call more
     if None in slots or slots[0] is None:
         raise NotAuthentic("the proof is missing or wrong")
     doubts: tuple[str, ...] = ()
-    for one in endpoint.schemes:  # only now may the body be read
+    if len(slots) < len(endpoint.schemes):
+        doubts = _doubts(callback, endpoint)
+    return Authentic(callback, endpoint, slots[0], doubts)
+
+
+def _doubts(callback: Callback, endpoint: Endpoint) -> tuple[str, ...]:
+    """Look at the signatures in a body, which only now may be read.
+
+    Raises:
+        NotAuthentic: One that must match does not.
+    """
+    doubts: tuple[str, ...] = ()
+    for one in endpoint.schemes:
         if isinstance(one, BodySignature) and one.mode != "off" and one.proves(callback) is None:
             if one.mode == "enforce":
                 raise NotAuthentic("the proof is missing or wrong")
             doubts = ("body_signature",)
-    return Authentic(callback, endpoint, slots[0], doubts)
+    return doubts
 
 
 def vouch(callback: Callback, endpoint: Endpoint) -> Authentic:

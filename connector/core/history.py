@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from connector.core.avro import Codec
 from connector.core.join import canonical
 from connector.model import TICKS_PER_MS, ChangeEvent
+
+UNGUARDED: Final = "unguarded"
+"""Flag of an event of an unknown key, older than deletes are remembered. No tolerance of a reader."""
 
 
 def meta(event: ChangeEvent) -> dict[str, Any]:
@@ -58,7 +61,7 @@ def history(
     record["operation"] = reading.operation
     record["verdict"] = verdict
     record["action_name"] = reading.action_name
-    flags = [*event.meta.flags, *(("unguarded",) if unguarded else ())]
+    flags = (*event.flags, UNGUARDED) if unguarded else event.flags
     attributes = {**reading.attributes, "flags": flags} if flags else reading.attributes
     record["attributes"] = canonical(attributes).decode() if attributes else None
     record["raw_topic"] = position.topic if position else ""

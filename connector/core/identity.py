@@ -14,7 +14,7 @@ named again later (renamed back, number reused) sheds its `moved` by itself: see
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from connector.core.avro import Codec
 from connector.core.join import Rank, dump, join
@@ -32,6 +32,8 @@ from connector.model import (
     State,
 )
 
+RENAMED: Final = "renamed"
+"""Flag of a sighting whose event announced a new number."""
 ENTITY: Final = "identity"
 """Third segment of an identity key: source/tenant/identity/<entity>.<guid>."""
 _SEEN: Final = "seen"
@@ -76,7 +78,26 @@ def observe(event: ChangeEvent, known: Known | None, codec: Codec) -> Outcome:
     if known is not None:
         timestamp_ms = max(timestamp_ms, known.timestamp_ms)
     record = ChangelogRecord(event.key, "UPSERT", codec.encode(_value(event.key, new)), [], timestamp_ms)
-    return Outcome(event, "applied", records=(record,), forwards=forwards, known=Known(new, timestamp_ms))
+    return Outcome(
+        event,
+        "applied",
+        records=(record,),
+        forwards=forwards,
+        known=Known(new, timestamp_ms),
+        renaming=_renaming(event, old, new),
+    )
+
+
+def _renaming(event: ChangeEvent, old: State, new: State) -> Literal["", "unresolved", "resolved"]:
+    """Say whether a new number came whose old one nobody has seen, or the old one of such came after all.
+
+    The second is told by the order of versions: a key that is older than the only one known so far.
+    """
+    if len(new.sets) == 1:
+        return "unresolved" if RENAMED in event.meta.flags else ""
+    if len(old.sets) != 1 or len(new.sets) == len(old.sets):
+        return ""
+    return "resolved" if event.version < max(old.sets.values()) else ""
 
 
 def _meta(event: ChangeEvent) -> RawMeta:
@@ -88,6 +109,7 @@ def _meta(event: ChangeEvent) -> RawMeta:
         origin="forward",
         event=meta.event,
         event_id=meta.event_id,
+        flags=tuple(flag for flag in meta.flags if flag != RENAMED),
         traceparent=meta.traceparent,
     )
 

@@ -13,6 +13,14 @@ from urllib.parse import unquote
 _host: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/]*").match
 _rest: Final = re.compile(r"[?#]").search
 _version: Final = re.compile(r"[Vv][0-9]+").fullmatch
+_known: Final = re.compile(
+    r"(?:https://[^/?#]+/(?:API/controller/api/)?|api/)?v[0-9]+(?:/[^/?#]+){2,}"
+).fullmatch
+
+
+def printed(location: str) -> bool:
+    """Say whether a location has a form that the vendor's documents print, so that nothing was guessed."""
+    return _known(location) is not None
 
 
 def tail(location: str) -> tuple[str, str] | None:

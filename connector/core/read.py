@@ -72,23 +72,29 @@ def decode(body: bytes, where: str) -> Any:
         raise Unreadable(where, _why(error)) from None
 
 
-def check(body: bytes, where: str = "body") -> None:
+def check(body: bytes, where: str = "body") -> bool:
     """Bound what reading a body may cost; also to be asked of JSON text inside a string.
 
     Args:
         body: Anything; it need not be JSON.
         where: Station and field.
 
+    Returns:
+        Whether upper bounds were enough. They hold for every part of the body, and for a text inside it
+        that stands there as it is.
+
     Raises:
         OverLimits: Deeper than 32, more than 20,000 values, or a number of more than 64 digits.
     """
-    opened = body.count(b"{") + body.count(b"[")
+    # Taking them away is quicker than counting: a search for one byte skips the others in great strides.
+    others = len(body.replace(b"{", b"")) + len(body.replace(b"[", b""))
+    opened = 2 * len(body) - others
     if (
         opened <= MAX_DEPTH
         and (len(body) < MAX_NODES or opened + body.count(b",") < MAX_NODES)
         and (_SAMPLED not in body[::_STRIDE].translate(_NUMERIC) or _TOO_LONG not in body.translate(_NUMERIC))
     ):
-        return
+        return True
     # Without its escapes a body splits at the quotes: every second piece stands outside strings.
     bare = body.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in body else body
     bare = b'"'.join(bare.split(b'"')[::2]).translate(None, _BLANKS)
@@ -102,6 +108,7 @@ def check(body: bytes, where: str = "body") -> None:
         raise OverLimits(where, f"deeper than {MAX_DEPTH}")
     if _TOO_LONG in bare.translate(_NUMERIC) and any(map(_too_long, _numbers.findall(bare))):
         raise OverLimits(where, f"a number of more than {MAX_DIGITS} digits")
+    return False
 
 
 def _too_long(number: bytes) -> bool:

@@ -15,10 +15,12 @@ from typing import Final, TypeAlias
 import msgspec
 
 from connector.core.authenticate import Authentic, company_digest
+from connector.core.flat import Flat
 from connector.core.privacy import Privacy
 from connector.core.read import check
 from connector.core.redact import MASK, redact
 from connector.core.source import Address, Part, Source
+from connector.core.tolerances import distinct
 from connector.errors import OverLimits, Unreadable, Unusable
 from connector.model import Callback, EntityKey, Quarantined, RawMeta, RawRecord
 
@@ -27,7 +29,6 @@ _PROOF: Final = "signature"
 """Beside its body a signature is all that is needed to send it again: it is not stored."""
 _HEADER_CHARACTERS: Final = 256
 _REDACTED: Final = MASK.decode()
-_COMPANY_CHARACTERS: Final = 64
 KEY_CHARACTERS: Final = 1024
 """Longest record key: a longer one would be refused by Kafka, and the vendor told 503 for ever."""
 
@@ -44,11 +45,16 @@ def receive(
         max_records: A body with more events is set aside whole.
     """
     callback = authentic.callback
-    return cut(callback, source, privacy, _meta(callback), authentic.endpoint.tenant_of, max_records)
+    bound = authentic.endpoint
+    if source.tuned:
+        source = source.at(bound.id)
+    return cut(callback, source, privacy, _meta(callback), bound.tenant_of, max_records, bound.digest_of)
 
 
 TenantOf: TypeAlias = "Callable[[str | None], str]"
 """Company id inside the body -> tenant; refuses with ForeignTenant."""
+DigestOf: TypeAlias = "Callable[[str], str]"
+"""Company id inside the body -> its `company_digest`."""
 
 
 def cut(
@@ -58,19 +64,22 @@ def cut(
     meta: RawMeta,
     tenant_of: TenantOf,
     max_records: int,
+    digest_of: DigestOf = company_digest,
 ) -> list[RawRecord | Quarantined]:
     """Cut a body, proved now or when it was set aside, into raw records."""
     try:
-        check(callback.body)
+        bounded = check(callback.body)
         parts = list(source.split(callback))
         if len(parts) > max_records:
             raise OverLimits("body", f"more than {max_records} records; send fewer per callback")
     except Unusable as refusal:
         return [set_aside(callback, source, privacy, callback.body, refusal, meta)]
     taken: list[RawRecord | Quarantined] = []
+    known = (meta.index, meta.count, meta.event, meta.event_id, meta.flags)
     for index, part in enumerate(parts):
         own = meta
-        known = (meta.index, meta.count, meta.event, meta.event_id, meta.flags)
+        if isinstance(part.read, Flat):
+            part.read.bounded = bounded
         if (index, len(parts), part.event, part.event_id, part.flags) != known:
             own = msgspec.structs.replace(
                 meta,
@@ -80,7 +89,7 @@ def cut(
                 event_id=part.event_id,
                 flags=part.flags,
             )
-        taken.extend(place_part(callback, source, privacy, part, own, tenant_of))
+        taken.extend(place_part(callback, source, privacy, part, own, tenant_of, digest_of))
     return taken
 
 
@@ -91,42 +100,45 @@ def place_part(
     part: Part,
     meta: RawMeta,
     tenant_of: TenantOf,
+    digest_of: DigestOf = company_digest,
 ) -> Sequence[RawRecord | Quarantined]:
     """Give one part its key, tenant and redacted bytes."""
     try:
         if part.why:
             raise Unreadable(f"{source.name}[{meta.index}]", part.why)
-        placed = [
-            (address.company, _key(source, tenant_of(address.company), address))
-            for address in source.address(part, callback)
-        ]
+        placed = []
+        for address in source.address(part, callback):
+            placed.append((address, _key(source, tenant_of(address.company), address)))  # noqa: PERF401  a comprehension is a call more
     except Unusable as refusal:
         return (set_aside(callback, source, privacy, part.body, refusal, meta),)
-    body, names = redact(part.body, source.credentials) if source.credentials else (part.body, ())
+    body = part.body
+    names: tuple[str, ...] = ()
+    if source.credentials:
+        body, names = redact(body, source.credentials, plain=isinstance(part.read, Flat))
     records = []
-    for company, key in placed:
-        hashed = _hash(privacy, source, callback, meta, company)
+    for address, key in placed:
+        hashed = _hash(privacy, source, callback, meta, address.company, digest_of)
         own = meta
         if names or hashed != meta.company_hash:
             own = msgspec.structs.replace(meta, redacted=names, company_hash=hashed)
+        if address.flags:
+            own = msgspec.structs.replace(own, flags=distinct(meta.flags, address.flags))
         records.append(RawRecord(key, body, own))
     return records
 
 
-def _hash(privacy: Privacy, source: Source, callback: Callback, meta: RawMeta, company: str | None) -> str:
+def _hash(
+    privacy: Privacy,
+    source: Source,
+    callback: Callback,
+    meta: RawMeta,
+    company: str | None,
+    digest_of: DigestOf,
+) -> str:
     """Give what is kept of a company id that is redacted; where it was already, what was kept then."""
     if not source.company_credential or meta.company_hash or company is None or company == _REDACTED:
         return meta.company_hash
-    # A cache of texts from outside is bounded in entries and in the length of each.
-    hashing = _remembered_hash if len(company) <= _COMPANY_CHARACTERS else _company_hash
-    return hashing(privacy, callback.source, callback.endpoint, company)
-
-
-def _company_hash(privacy: Privacy, source: str, endpoint: str, company: str) -> str:
-    return company_hash(privacy, source, endpoint, company_digest(company))
-
-
-_remembered_hash: Final = lru_cache(maxsize=4096)(_company_hash)
+    return company_hash(privacy, callback.source, callback.endpoint, digest_of(company))
 
 
 def company_hash(privacy: Privacy, source: str, endpoint: str, digest: str) -> str:
@@ -152,13 +164,17 @@ def _meta(callback: Callback) -> RawMeta:
         received_us=callback.received_us,
         endpoint=callback.endpoint,
         body_sha256=hashlib.sha256(callback.body).hexdigest(),
-        headers={
-            name: value[:_HEADER_CHARACTERS]
-            for name, value in callback.headers.items()
-            if name.startswith(VENDOR_HEADERS) and _PROOF not in name
-        },
+        headers=_vendors(callback.headers) if VENDOR_HEADERS in "\n".join(callback.headers) else {},
         traceparent=callback.headers.get("traceparent", "")[:_HEADER_CHARACTERS],
     )
+
+
+def _vendors(headers: dict[str, str]) -> dict[str, str]:
+    return {
+        name: value[:_HEADER_CHARACTERS]
+        for name, value in headers.items()
+        if name.startswith(VENDOR_HEADERS) and _PROOF not in name
+    }
 
 
 def set_aside(
@@ -167,7 +183,7 @@ def set_aside(
     """Make the quarantined record of a body or a part of it, credentials redacted."""
     redacted, names = redact(body, source.credentials)
     company = _company(body, source.company_credential) if source.company_credential else None
-    hashed = _hash(privacy, source, callback, meta, company)
+    hashed = _hash(privacy, source, callback, meta, company, company_digest)
     return Quarantined(
         key=f"{callback.source}/{callback.endpoint}",
         body=redacted,
@@ -176,6 +192,7 @@ def set_aside(
         why=refusal.why,
         meta=msgspec.structs.replace(meta, redacted=names, company_hash=hashed),
         source=source.name,
+        error=type(refusal).__name__,
     )
 
 

@@ -237,10 +237,12 @@ def raw_meta_schema() -> dict[str, Any]:
             _defaulted("count", "long", 1, "How many records the callback became."),
             _defaulted("body_sha256", "string", "", "Hex digest of the body as received."),
             _defaulted("redacted", strings, [], "Names of the fields whose text was replaced."),
-            _defaulted("origin", "string", "callback", "callback, forward, recovery or quarantine."),
+            _defaulted("origin", "string", "callback", "callback, forward, recovery, quarantine or replay."),
             _defaulted("event", "string", "", "The vendor's event name where the bytes do not say it."),
             _defaulted("event_id", "string", "", "The vendor's event id where the bytes do not say it."),
-            _defaulted("flags", strings, [], "Tolerances that were needed: repaired, bom."),
+            _defaulted(
+                "flags", strings, [], "Tolerances used at the door; of a forward, what to know of its event."
+            ),
             _defaulted("company_hash", "string", "", "Keyed hash of a redacted company id."),
             _defaulted("headers", {"type": "map", "values": "string"}, {}, "Allowed vendor headers."),
             _defaulted("traceparent", "string", "", "W3C trace context of the request."),

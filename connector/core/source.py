@@ -7,10 +7,12 @@ are pure: bytes in, nouns out, and they refuse with `connector.errors.Unusable` 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal
+from datetime import tzinfo
+from typing import Literal, Self
 
 import msgspec
 
+from connector.core.pointers import Pointer
 from connector.model import Callback, EntityKey, Fields, RawRecord, Reading
 
 
@@ -38,6 +40,8 @@ class Address(msgspec.Struct, frozen=True, gc=False):
     id: str
     company: str | None = None
     """Company id inside the body; checked against the endpoint. None where the body has none."""
+    flags: tuple[str, ...] = ()
+    """Tolerances used to find it."""
 
 
 class Shape(msgspec.Struct, frozen=True):
@@ -65,6 +69,21 @@ class EventRow(msgspec.Struct, frozen=True):
     operation: Literal["upsert", "patch", "status", "delete", "merge", "rekey", "note"]
     rank: int
     aliases: tuple[str, ...] = ()
+    deprecated_for: str = ""
+    """Source whose events take its place, where the vendor announces its end."""
+    tolerances: tuple[str, ...] = ()
+    """What was bent to come from the name on the wire to this row."""
+
+
+class Given(msgspec.Struct, frozen=True):
+    """What an operator says of the bodies of one endpoint, where no document does."""
+
+    zone: tzinfo | None = None
+    """Of times that name none; None: as the source assumes."""
+    aliases: Mapping[str, str] = {}
+    """Event name as the vendor sends it -> name in the source's table."""
+    pointers: Mapping[str, tuple[Pointer, ...]] = {}
+    """Field, of `Source.pointers` -> where it stands, tried in order."""
 
 
 class Source(msgspec.Struct, frozen=True):
@@ -89,3 +108,13 @@ class Source(msgspec.Struct, frozen=True):
     """The field of the company id, where that is itself a credential (Duett's `clientKey`)."""
     zone_assumed: bool = False
     """Whether the vendor's times carry no zone and are read as UTC."""
+    tune: Callable[[Given], Self] | None = None
+    """Give the same dialect with what an operator says of an endpoint; None: it takes nothing."""
+    pointers: tuple[str, ...] = ()
+    """Fields whose place an operator may give, because the vendor publishes no body."""
+    tuned: Mapping[str, Self] = {}
+    """Endpoint id -> this dialect, as tuned for it; endpoints without options are not named."""
+
+    def at(self, endpoint: str) -> Source:
+        """Give the dialect of an endpoint; of one that is configured no more, the plain one."""
+        return self.tuned.get(endpoint, self)

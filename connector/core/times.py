@@ -7,8 +7,10 @@ everything is read digit by digit. Instants outside the years 1 to 9999 are refu
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime, time, tzinfo
 from typing import Final
+
+from connector.core.tolerances import TIME_CUT, TIME_FORM, ZONE_ASSUMED, ZONE_CHANGE, ZONE_GIVEN
 
 PER_SECOND: Final = 10_000_000
 PER_DAY: Final = 86_400 * PER_SECOND
@@ -73,19 +75,84 @@ def from_naive(text: str) -> tuple[int, bool]:
 
     Source: QuickFile events, "TimeStamp" (Q-01, A-41).
     """
-    found = _instant(text.strip())
+    ticks, used = tolerant(text)
+    return ticks, ZONE_ASSUMED in used
+
+
+_PRINTED: Final[tuple[str, ...]] = ()
+_NAIVE: Final = (ZONE_ASSUMED,)
+_GIVEN: Final = (ZONE_GIVEN,)
+_CHANGE: Final = (ZONE_GIVEN, ZONE_CHANGE)
+
+
+def tolerant(text: str, local: tzinfo | None = None) -> tuple[int, tuple[str, ...]]:
+    """Read an ISO 8601 instant and name every tolerance that took.
+
+    Args:
+        text: Date, `T`, time, and `Z`, an offset or nothing.
+        local: Zone of a time without one; None: UTC is assumed.
+
+    Returns:
+        Ticks since 1970-01-01 UTC; `zone_assumed`, `time_form`, `time_cut` and those of `in_zone` where
+        they were used.
+
+    Raises:
+        ValueError: No such instant.
+
+    Example:
+        >>> tolerant("2015-03-26 22:03:18.00000019")
+        (14274073980000001, ('zone_assumed', 'time_form', 'time_cut'))
+    """
+    stripped = text.strip()
+    found = _instant(stripped)
     if found is None:
         raise ValueError("not an ISO 8601 instant")
     year, month, day, hour, minute, second, fraction, zone = found.groups()
+    used = _NAIVE if zone is None else _PRINTED
+    printed = zone is None or zone == "Z" or zone[3:4] == ":"
+    if not printed or stripped[10] != "T" or "," in stripped or len(stripped) != len(text):
+        used = (*used, TIME_FORM)
     ticks = (date(int(year), int(month), int(day)).toordinal() - _EPOCH_DAY) * PER_DAY
     ticks += (int(hour) * 3600 + int(minute) * 60 + int(second)) * PER_SECOND
     if fraction is not None:
         ticks += int(fraction[:7].ljust(7, "0"))
+        if len(fraction) > 7:  # noqa: PLR2004  100 ns
+            used = (*used, TIME_CUT)
     if zone is None:
-        return ticks, True
+        if local is None:
+            return ticks, used
+        ticks, told = in_zone(ticks, local)
+        return ticks, (*told, *used[1:])
     if zone not in "Zz":
         ticks -= int(zone[0] + "1") * (int(zone[1:3]) * 3600 + int(zone[-2:]) * 60) * PER_SECOND
-    return _in_calendar(ticks), False
+    return _in_calendar(ticks), used
+
+
+def in_zone(wall: int, zone: tzinfo) -> tuple[int, tuple[str, ...]]:
+    """Read what a clock on a wall of this zone shows.
+
+    As clocks change, a time that they show twice is taken as the first of the two, and one that they leave
+    out is counted on from before the change: 02:30 becomes 03:30. So the result depends on the time alone.
+
+    Args:
+        wall: Ticks as if the zone were UTC.
+        zone: Read before; nothing is looked up here.
+
+    Returns:
+        Ticks since 1970-01-01 UTC; `zone_given`, and `zone_change` for such a time.
+
+    Raises:
+        ValueError: Outside the years 1 to 9999.
+    """
+    days, rest = divmod(_in_calendar(wall), PER_DAY)
+    minutes, seconds = divmod(rest // PER_SECOND, 60)
+    clock = time(minutes // 60, minutes % 60, seconds, tzinfo=zone)
+    shown = datetime.combine(date.fromordinal(days + _EPOCH_DAY), clock)
+    offset, other = shown.utcoffset(), shown.replace(fold=1).utcoffset()
+    if offset is None:
+        raise ValueError("a zone without offsets")
+    used = _GIVEN if offset == other else _CHANGE
+    return _in_calendar(wall - (offset.days * 86_400 + offset.seconds) * PER_SECOND), used
 
 
 def from_dotnet(value: int | str) -> int:

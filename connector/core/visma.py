@@ -12,24 +12,29 @@ from typing import Any, Final
 
 import msgspec
 
-from connector.core.convert import Fill
 from connector.core.events import Operation
 from connector.core.join import Rank
-from connector.core.location import tail
+from connector.core.location import printed, tail
+from connector.core.pointers import Pointed, at
 from connector.core.read import decode, elements, fold, tidy
 from connector.core.source import Part, Shape
-from connector.core.times import from_dotnet, from_epoch_ms, from_naive
-from connector.entities.fields import Entity
+from connector.core.tolerances import (
+    EVENT_ID_MADE,
+    FIELD_ALIAS,
+    FROM_HEADER,
+    GUID_CASE,
+    ID_FALLBACK,
+    LIST,
+    LOCATION_FORM,
+    POINTER_GIVEN,
+)
 from connector.errors import NoEntityId, Unreadable
-from connector.model import TICKS_PER_MS, EntityKey, Fields, Reading
+from connector.model import TICKS_PER_MS, Fields
 
 LOCATIONS: Final = ("relativeresourceuri", "entitylocation", "resourceuri")
 """In the order of trust; a path is read, a URL never called."""
 _WORDS: Final = ("documentstatus", "status")
 STATUSES: Final = frozenset({*_WORDS, "erpdocumentstatus"})
-HINTS: Final = frozenset({"CREATED", "UPDATED", "DELETED", "INSERTED"})
-"""Values of `action` that only repeat the event; anything else is the name of a button (A-11)."""
-
 ORIGIN: Final = frozenset({"apiclientid", "userid", "connectid", "isscheduler", "ischeduler", "tenantid"})
 """Fields that say who made the change; `ischeduler` is the vendor's spelling (VE-03)."""
 ENVELOPE: Final = ORIGIN | {"event", "contextid", "companyid", "notificationid", "timestamp"}
@@ -43,10 +48,15 @@ STATUS_COLUMNS: Final = {
 """Columns of the facet `status` with the vendor's fields."""
 IDS_COLUMNS: Final = {"vendor_guid": "entityId"}
 
-_NO_TABLE: Final[Mapping[str, str]] = {}
-"""Binds nothing. One object: conversion remembers every table it has seen."""
-_TICKS_FROM: Final = 10**17
-"""Whole numbers from here on are .NET ticks (year 317), smaller ones epoch milliseconds."""
+TIMES: Final = ("timestamp", "eventtime", "occurredat")
+"""Names of the time where bodies are not published, in the order of trust."""
+POINTED: Final[Mapping[str, tuple[str, ...]]] = {
+    "event": ("event", "eventname", "eventtype"),
+    "event_id": ("notificationid",),
+    "time": TIMES,
+    "company": ("contextid", "companyid"),
+}
+"""Field an operator may give a pointer for, where bodies are not published -> names it takes the place of."""
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -55,6 +65,14 @@ class Envelope(msgspec.Struct, frozen=True):
     sent: dict[str, Any]
     folded: dict[str, Any]
     headers: Mapping[str, str]
+    used: list[str] = []
+    """Tolerances, in the order they were used."""
+    pointed: Pointed | None = None
+    """Where an operator says that fields stand; `folded` holds them already."""
+
+    def points(self, name: str) -> bool:
+        """Say whether an operator points to what is read under a name."""
+        return self.pointed is not None and name in self.pointed.replaced
 
     def text(self, *names: str) -> str | None:
         """Give the first of the fields that is text with something in it, or a whole number."""
@@ -66,23 +84,43 @@ class Envelope(msgspec.Struct, frozen=True):
     def header(self, name: str) -> str | None:
         """Give a header of the dispatcher; one that came twice is none."""
         value = self.headers.get(f"x-vwd-{name}", "").strip()
-        return value if value and "\n" not in value else None
+        if not value or "\n" in value:
+            return None
+        self.used.append(FROM_HEADER)
+        return value
+
+    def lower(self, text: str) -> str:
+        """Fold a GUID, of which both spellings are one (0.5)."""
+        folded = text.lower()
+        if folded != text:
+            self.used.append(GUID_CASE)
+        return folded
 
     @property
     def event(self) -> str | None:
         """Event name as sent."""
-        return self.text("event", "eventname", "eventtype") or self.header("event-id")
+        if (found := self.text("event")) is not None:
+            return found
+        if (found := self.text("eventname", "eventtype")) is not None:
+            self.used.append(FIELD_ALIAS)
+            return found
+        return self.header("event-id")
 
     @property
     def company(self) -> str | None:
         """Company number, else the tenant's GUID, else what the header says (A-06)."""
         if (number := self.text("contextid", "companyid")) is not None:
             return number
-        guid = self.text("tenantid") or self.header("tenant-id")
-        return None if guid is None else guid.lower()
+        if (guid := self.text("tenantid")) is not None:
+            self.used.append(ID_FALLBACK)
+        else:
+            guid = self.header("tenant-id")
+        return None if guid is None else self.lower(guid)
 
     def rest(self, consumed: Iterable[str]) -> dict[str, object]:
         """Give what was sent under other names, nulls left out; an unreadable known value stays too."""
+        if self.pointed is not None:
+            consumed = (frozenset(consumed) - self.pointed.replaced) | self.pointed.outer
         return {
             name: value
             for name, value in self.sent.items()
@@ -92,7 +130,10 @@ class Envelope(msgspec.Struct, frozen=True):
     def inner(self, wrappers: Iterable[str]) -> list[dict[str, Any]]:
         """Give the fields of the body, then those of the objects that stand in it under known names."""
         inside = [found for name in wrappers if isinstance(found := self.folded.get(name), dict)]
-        return [self.folded, *({name.lower(): value for name, value in one.items()} for one in inside)]
+        layers = [{name.lower(): value for name, value in one.items()} for one in inside]
+        if self.pointed is not None:
+            layers = [_without(one, self.pointed.replaced) for one in layers]
+        return [self.folded, *layers]
 
 
 def first(layers: Iterable[Mapping[str, Any]], names: Iterable[str]) -> str | None:
@@ -118,12 +159,17 @@ def text_of(value: object) -> str | None:
 def split(body: bytes, where: str) -> Iterator[Part]:
     """Cut an object, or an array of them as the vendor groups under load, into notifications."""
     body, flags = tidy(body)
+    if body.lstrip()[:1] == b"[":
+        flags = (*flags, LIST)
     for one in elements(body, where):
         yield Part(one, flags=flags)
 
 
-def envelope(body: bytes, headers: Mapping[str, str], where: str) -> Envelope:
+def envelope(body: bytes, headers: Mapping[str, str], where: str, pointed: Pointed | None = None) -> Envelope:
     """Read one notification.
+
+    Where an operator points to a field, what stands there is read under its first name, and neither that
+    nor its other names are looked for: a field that is not there is missing, not guessed.
 
     Raises:
         Unreadable: Not JSON, or no object.
@@ -132,16 +178,33 @@ def envelope(body: bytes, headers: Mapping[str, str], where: str) -> Envelope:
     sent = decode(body, where)
     if not isinstance(sent, dict):
         raise Unreadable(where, "not an object")
-    return Envelope(sent, fold(sent, where), headers)
+    folded = fold(sent, where)
+    if pointed is None:
+        return Envelope(sent, folded, headers)
+    folded = _without(folded, pointed.replaced)
+    used = []
+    for name, ways in pointed.ways:
+        found = next((value for way in ways if (value := at(sent, way)) is not None), None)
+        if found is not None:
+            folded[name] = found
+            used.append(POINTER_GIVEN)
+    return Envelope(sent, folded, headers, used, pointed)
+
+
+def _without(fields: dict[str, Any], names: frozenset[str]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if name not in names}
 
 
 def event_id(one: Envelope, body: bytes) -> str:
-    """Give the notification id, lower case since both spellings of a GUID are one id (0.5).
+    """Give the notification id, lower case.
 
     Without one it is made from the bytes: history only needs it to be the same for the same bytes.
     """
     found = one.text("notificationid") or one.header("notification-id")
-    return hashlib.sha256(body).hexdigest()[:32] if found is None else found.lower()
+    if found is not None:
+        return one.lower(found)
+    one.used.append(EVENT_ID_MADE)
+    return hashlib.sha256(body).hexdigest()[:32]
 
 
 def named(one: Envelope, where: str) -> str:
@@ -159,50 +222,13 @@ def location(one: Envelope) -> tuple[str, str] | None:
     """Give resource word and id from the first location that has both."""
     for name in LOCATIONS:
         value = one.folded.get(name)
-        if isinstance(value, str) and (found := tail(value)) is not None:
-            return found
-    return None
-
-
-def ticks(one: Envelope) -> int | None:
-    """Read `timeStamp` as .NET ticks, else the dispatcher's header; None where neither can be read."""
-    value = one.folded.get("timestamp")
-    if value is not None:
-        try:
-            return from_dotnet(value)
-        except ValueError:
-            return None
-    return dispatched(one)
-
-
-def instant(one: Envelope, *names: str) -> tuple[int | None, bool]:
-    """Read the time of a body whose form is not public: .NET ticks, epoch milliseconds or ISO text.
-
-    Returns:
-        Ticks since 1970-01-01 UTC, or None; and whether a missing zone was taken as UTC.
-    """
-    for name in names:
-        value = one.folded.get(name)
-        if value is None:
+        if not isinstance(value, str):
             continue
-        try:
-            if isinstance(value, str) and not value.strip().lstrip("-").isdigit():
-                return from_naive(value)
-            number = int(value) if isinstance(value, str) else value
-            return (from_dotnet(number) if number >= _TICKS_FROM else from_epoch_ms(number)), False
-        except (ValueError, TypeError):
-            return None, False
-    return dispatched(one), False
-
-
-def dispatched(one: Envelope) -> int | None:
-    """Read the dispatcher's own time, epoch milliseconds."""
-    for name in ("notification-timestamp", "webhook-timestamp"):
-        if (value := one.header(name)) is not None:
-            try:
-                return from_epoch_ms(value)
-            except ValueError:
-                return None
+        if (found := tail(value)) is not None:
+            if not printed(value):
+                one.used.append(LOCATION_FORM)
+            return found
+        one.used.append(ID_FALLBACK)
     return None
 
 
@@ -228,42 +254,4 @@ def status(
 def guid(one: Envelope) -> str | None:
     """Give the vendor's GUID of the entity, lower case."""
     found = one.text("entityid")
-    return None if found is None else found.lower()
-
-
-def tell_origin(reading: Reading, one: Envelope) -> None:
-    """Note in a reading who made the change, and in which of the vendor's tenants."""
-    reading.origin_client = one.text("apiclientid")
-    reading.origin_user = one.text("userid")
-    connect = one.text("connectid")
-    reading.origin_connect = None if connect is None else connect.lower()
-    tenant = one.text("tenantid") or one.header("tenant-id")
-    reading.vendor_tenant = None if tenant is None else tenant.lower()
-    for name in ("isscheduler", "ischeduler"):
-        if isinstance(found := one.folded.get(name), bool):
-            reading.by_scheduler = found
-            break
-
-
-def tell_action(reading: Reading, one: Envelope, *names: str) -> None:
-    """Note the button that was used; a mere repetition of the event stays an attribute."""
-    names = names or ("action",)
-    action = one.text(*names)
-    if action is not None and action.upper() not in HINTS:
-        reading.action_name = action
-        reading.attributes = {
-            name: value for name, value in reading.attributes.items() if name.lower() not in names
-        }
-
-
-def without_id(rest: Mapping[str, object], key: EntityKey, names: Iterable[str]) -> dict[str, object]:
-    """Leave out fields that only repeat the id or one of its parts."""
-    names, said = frozenset(names), {key.id, *key.id.split("/")}
-    return {
-        name: value for name, value in rest.items() if name.lower() not in names or text_of(value) not in said
-    }
-
-
-def unplaced(entity: Entity, said: Mapping[str, object]) -> Fields:
-    """Give the fields of a facet that keeps what has no column."""
-    return Fill(entity).take(said, _NO_TABLE).fields
+    return None if found is None else one.lower(found)

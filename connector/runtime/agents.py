@@ -1,8 +1,9 @@
 """Faust agents, one per source: they carry, they do not decide.
 
-One channel event is one batch. All judgement is in `flow.carry`. The agents catch nothing: an error is a
-bug or a lost broker, the cycle stays uncommitted, the process ends, and the next one reads from the
-committed offsets. (Faust's default supervisor would restart the agent *behind* the batch that failed.)
+One channel event is one batch. All judgement is in `flow.carry`. No error is passed over: it is a bug or a
+lost broker, the cycle stays uncommitted, the process ends, and the next one reads from the committed
+offsets. A bug is given the name of the raw record it met, for `worker.quarantine`. (Faust's default
+supervisor would restart the agent *behind* the batch that failed.)
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from typing import TYPE_CHECKING, Final
 import faust
 
 from connector import flow
-from connector.model import Quarantined, RawRecord
+from connector.core.tolerances import CLOCK_SUSPECT, NAMES, OTHER, ZONE_ASSUMED
+from connector.errors import ConnectorError, Unusable
+from connector.model import Outcome, Quarantined, RawRecord
 from connector.runtime import counts, wire
 from connector.runtime.batch import Batch
+from connector.runtime.strangers import Strangers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from confluent_kafka import Message
     from faust.types import AgentT, ChannelT, StreamT
@@ -35,7 +39,23 @@ _PLAIN: Final = {
     "clock": counts.CLOCK_SUSPECT,
     "unguarded": counts.UNGUARDED,
     "forwards": counts.FORWARDS,
+    "unknown": counts.UNKNOWN_EVENTS,
+    "deprecated": counts.DEPRECATED,
+    "unresolved": counts.UNRESOLVED,
+    "resolved": counts.RESOLVED,
 }
+_LABELLED: Final = {
+    "verdict": counts.EVENTS,
+    "reason": counts.QUARANTINED,
+    "tolerance": counts.TOLERANCES,
+    "fields": counts.UNKNOWN_FIELDS,
+}
+
+
+class Poison(ConnectorError):
+    """A raw record that meets a bug: nothing is committed, and it would be met again."""
+
+    code = "poison"
 
 
 class Carrier:
@@ -50,6 +70,7 @@ class Carrier:
         self._desk = desk
         self._state = state
         self._set_aside = set_aside
+        self._strangers = Strangers(source.name)
 
     def carry(self, batch: Batch) -> list[KafkaRecord]:
         """Turn a batch into everything its cycle must write for this source."""
@@ -57,21 +78,73 @@ class Carrier:
         tally: Counter[tuple[str, str]] = Counter()
         for partition, messages in batch.messages.items():
             view = self._state.of(batch.source, partition).view(batch.cycle)
-            raws = self._raws(messages, laid, tally)
-            for one in list(flow.carry(raws, self._source, view, self._desk)):
+            raws = list(self._raws(messages, laid, tally))
+            for one in self._carried(raws, view):
                 if isinstance(one, Quarantined):
                     self._quarantine(one, laid, tally)
                     continue
                 tally["verdict", one.verdict] += 1
-                if one.event.clock_suspect:
-                    tally["clock", ""] += 1
                 if one.unguarded:
                     tally["unguarded", ""] += 1
                 if one.forwards:
                     tally["forwards", ""] += len(one.forwards)
+                if one.event.meta.origin != "forward":
+                    self._tell(one, tally)
+                elif one.renaming:
+                    tally[one.renaming, ""] += 1
                 laid.extend(wire.from_outcome(self._topics, one))
         self._count(tally)
         return laid
+
+    def _carried(self, raws: Sequence[RawRecord], view: flow.View) -> list[Outcome | Quarantined]:
+        """Let all of them through the stations before the first is laid out.
+
+        Raises:
+            Poison: One of them meets a bug.
+        """
+        carried: list[Outcome | Quarantined] = []
+        try:
+            for one in flow.carry(raws, self._source, view, self._desk):
+                carried.append(one)  # noqa: PERF402  what came before the bug must be kept
+        except (ConnectorError, OSError, MemoryError):
+            raise
+        except Exception as bug:
+            place = wire.place_of(self._met(raws[len(carried) :]))
+            raise Poison(
+                f"{place}: {type(bug).__name__}, a bug of this version; to let the others pass,"
+                f" name {place} in worker.quarantine"
+            ) from bug
+        return carried
+
+    def _met(self, raws: Sequence[RawRecord]) -> RawRecord:
+        """Say which record met the bug: one that cannot be normalised, else the first that was not joined."""
+        for raw in raws:
+            try:
+                flow.normalise(raw, self._source, self._desk.privacy)
+            except Unusable:
+                continue
+            except Exception:  # noqa: BLE001  the bug that is looked for
+                return raw
+        return raws[0]
+
+    def _tell(self, one: Outcome, tally: Counter[tuple[str, str]]) -> None:
+        """Note what was bent to read an event; of a forward its cause has told already."""
+        event = one.event
+        reading = event.reading
+        for flag in event.flags:
+            tally["tolerance", flag if flag in NAMES else OTHER] += 1
+        if reading.zone_assumed:
+            tally["tolerance", ZONE_ASSUMED] += 1
+        if event.clock_suspect:
+            tally["tolerance", CLOCK_SUSPECT] += 1
+            tally["clock", ""] += 1
+        if reading.unknown_fields:
+            tally["fields", event.key.entity] += len(reading.unknown_fields)
+        if reading.deprecated_for:
+            tally["deprecated", ""] += 1
+        if reading.unknown_event:
+            tally["unknown", ""] += 1
+            self._strangers.met(reading.unknown_event, one.verdict)
 
     def _raws(
         self, messages: Iterable[Message], laid: list[KafkaRecord], tally: Counter[tuple[str, str]]
@@ -95,10 +168,8 @@ class Carrier:
     def _count(self, tally: Counter[tuple[str, str]]) -> None:
         source = self._source.name
         for (kind, label), number in tally.items():
-            if kind == "verdict":
-                counts.EVENTS.labels(source, label).inc(number)
-            elif kind == "reason":
-                counts.QUARANTINED.labels(source, label).inc(number)
+            if kind in _LABELLED:
+                _LABELLED[kind].labels(source, label).inc(number)
             else:
                 _PLAIN[kind].labels(source).inc(number)
 

@@ -14,6 +14,25 @@ UNGUARDED = counter(
     "Events of unknown keys, older than deletes are remembered: a forgotten delete may be newer.",
     "source",
 )
+TOLERANCES = counter(
+    "tolerances_total",
+    "Tolerances that were used to read an event; docs/tolerances.md lists them.",
+    "source",
+    "tolerance",
+)
+UNKNOWN_FIELDS = counter(
+    "unknown_fields_total", "Fields that no document of the vendor names; kept.", "source", "entity"
+)
+UNKNOWN_EVENTS = counter(
+    "unknown_events_total", "Events whose name stands in no row of the vendor's table.", "source"
+)
+DEPRECATED = counter("deprecated_events_total", "Events whose end the vendor has announced.", "source")
+UNRESOLVED = counter(
+    "identity_change_unresolved_total", "New numbers whose old number was not known yet.", "source"
+)
+RESOLVED = counter(
+    "identity_change_resolved_total", "Old numbers learnt after their new one; both were told.", "source"
+)
 FORWARDS = counter("forwards_total", "Effects sent to a second key.", "source")
 TRANSACTIONS = counter("transactions_total", "Transactions by end.", "end")
 COMMIT_SECONDS = histogram(

@@ -56,6 +56,8 @@ class Held(msgspec.Struct, frozen=True):
 
     place: Place
     record: Quarantined
+    code_version: str = ""
+    """Of the connector that set it aside."""
 
     @property
     def name(self) -> str:
@@ -276,5 +278,6 @@ def _held(message: Message) -> Held | Place:
         meta=_read_meta.decode(headers.get("meta", b'{"delivery_id":"","received_us":0}')),
         source=said.get("source", ""),
         position=position,
+        error=said.get("error", ""),
     )
-    return Held(place, record)
+    return Held(place, record, said.get("code_version", ""))

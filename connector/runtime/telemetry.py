@@ -53,12 +53,18 @@ class JsonLines(logging.Formatter):
 
 
 def fault(error: BaseException) -> dict[str, object]:
-    """Tell an exception without quoting what it was given; our own refusals never do."""
-    frames = traceback.extract_tb(error.__traceback__)
+    """Tell an exception without quoting what it was given; our own refusals never do.
+
+    The trace is that of its cause, where it has one: there the fault is.
+    """
+    root = error.__cause__ or error
+    frames = traceback.extract_tb(root.__traceback__)
     told: dict[str, object] = {
         "error": type(error).__name__,
         "trace": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames[-8:]],
     }
+    if root is not error:
+        told["cause"] = type(root).__name__
     if isinstance(error, ConnectorError):
         told["why"] = _short(str(error))
     elif isinstance(error, OSError) and error.strerror:

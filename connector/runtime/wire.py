@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _meta: Final = msgspec.json.Encoder()
 _read_meta: Final = msgspec.json.Decoder(RawMeta)
-
+_CODE: Final = version("erp-connector").encode()
 
 NOW: Final = 0
 """Lets the client take the time of sending."""
@@ -77,7 +78,11 @@ def from_quarantined(topics: Topics, record: Quarantined) -> KafkaRecord:
         ("reason", record.reason.encode()),
         ("where", record.where.encode()),
         ("why", record.why.encode()),
+        ("delivery_id", record.meta.delivery_id.encode()),
+        ("code_version", _CODE),
     ]
+    if record.error:
+        headers.append(("error", record.error.encode()))
     if record.position is not None:
         at = record.position
         headers.append(("raw", f"{at.topic}/{at.partition}/{at.offset}".encode()))
@@ -140,4 +145,5 @@ def unread(message: Message, source: str, why: str) -> Quarantined:
         meta=RawMeta(delivery_id="", received_us=message.timestamp()[1] * 1000),
         source=source,
         position=position,
+        error=ValueError.__name__,
     )

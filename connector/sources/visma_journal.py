@@ -11,13 +11,19 @@ Source: Visma "Supported events and entities", Visma Net Journal Transaction.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import tzinfo
+from functools import partial
 from typing import Final
 
-from connector.core import visma
-from connector.core.events import SYSTEM, EventTable, row
+import msgspec
+
+from connector.core import visma, visma_tell, visma_times
+from connector.core.events import SYSTEM, EventTable, row, tell_row
 from connector.core.join import Rank, canonical
+from connector.core.pointers import Pointed, pointed
 from connector.core.read import duplicated
-from connector.core.source import Address, Part, Shape, Source
+from connector.core.source import Address, Given, Part, Shape, Source
+from connector.core.tolerances import FIELD_ASSUMED, distinct
 from connector.entities import ENTITIES
 from connector.errors import NoEntityId
 from connector.model import TICKS_PER_MS, Callback, EntityKey, Fields, RawRecord, Reading
@@ -71,8 +77,20 @@ _REFERENCES: Final = ("refnumber", "referencenumber")
 _ERRORS: Final = frozenset(
     {"error", "errors", "errortext", "errormessage", "errormessages", "message", "reason"}
 )
-_TIMES: Final = ("timestamp", "eventtime", "occurredat")
-_CONSUMED: Final = visma.ENVELOPE | {"eventname", "eventtype", *_TIMES}
+_CONSUMED: Final = visma.ENVELOPE | {"eventname", "eventtype", *visma.TIMES}
+_UNPRINTED: Final[frozenset[str]] = frozenset()
+_KNOWN: Final = _CONSUMED | _ERRORS | {*_WRAPPERS, *_VOUCHERS, *_REFERENCES}
+POINTED: Final = {**visma.POINTED, "id": _VOUCHERS, "reference": _REFERENCES}
+
+
+_WHERE: Final = {
+    ("id", False): "no known field names a voucher; reading.pointers.id can say where it stands",
+    ("id", True): "reading.pointers.id of its endpoint leads to no voucher",
+    ("reference", False): "an event of a document without its reference; reading.pointers.reference can say"
+    " where it stands",
+    ("reference", True): "reading.pointers.reference of its endpoint leads to no reference",
+}
+"""Field, and whether the operator points to it -> why a key cannot be made."""
 
 
 def split(callback: Callback) -> Iterator[Part]:
@@ -80,28 +98,38 @@ def split(callback: Callback) -> Iterator[Part]:
     return visma.split(callback.body, NAME)
 
 
-def address(part: Part, callback: Callback) -> tuple[Address, ...]:
+def address(
+    part: Part, callback: Callback, events: EventTable = EVENTS, given: Pointed | None = None
+) -> tuple[Address, ...]:
     """Find the voucher, and for a document its reference; unknown events land under `system`."""
-    one = visma.envelope(part.body, callback.headers, NAME)
+    one = visma.envelope(part.body, callback.headers, NAME, given)
     duplicated(part.body, NAME)
-    known = EVENTS.find(visma.named(one, NAME))
+    known = events.find(visma.named(one, NAME))
     if known.entity is None:
-        return (Address(SYSTEM, known.token, one.company),)
+        return (Address(SYSTEM, known.token, one.company, distinct(one.used)),)
     layers = one.inner(_WRAPPERS)
     if (voucher := visma.first(layers, _VOUCHERS)) is None:
-        raise NoEntityId(f"{NAME}.voucherId", "no known field names a voucher")
+        raise NoEntityId(f"{NAME}.voucherId", _WHERE["id", one.points(_VOUCHERS[0])])
+    assumed = () if one.points(_VOUCHERS[0]) else (FIELD_ASSUMED,)
     if known.entity == VOUCHER:
-        return (Address(VOUCHER, voucher, one.company),)
+        return (Address(VOUCHER, voucher, one.company, distinct(one.used, assumed)),)
     if (reference := visma.first(layers, _REFERENCES)) is None:
-        raise NoEntityId(f"{NAME}.refNumber", "an event of a document without its reference")
-    return (Address(DOCUMENT, f"{voucher}/{reference}", one.company),)
+        why = _WHERE["reference", one.points(_REFERENCES[0])]
+        raise NoEntityId(f"{NAME}.refNumber", why)
+    flags = distinct(one.used, assumed)
+    return (Address(DOCUMENT, f"{voucher}/{reference}", one.company, flags),)
 
 
-def normalise(raw: RawRecord) -> Reading:
+def normalise(
+    raw: RawRecord,
+    events: EventTable = EVENTS,
+    given: Pointed | None = None,
+    zone: tzinfo | None = None,
+) -> Reading:
     """Read the state the voucher or document has reached."""
-    one = visma.envelope(raw.body, raw.meta.headers, NAME)
-    known = EVENTS.find(visma.named(one, NAME))
-    occurred, zone_assumed = visma.instant(one, *_TIMES)
+    one = visma.envelope(raw.body, raw.meta.headers, NAME, given)
+    known = events.find(visma.named(one, NAME))
+    occurred, zone_assumed = visma_times.instant(one, zone)
     reading = Reading(
         event_id=visma.event_id(one, raw.body),
         event_type=one.event or "",
@@ -109,15 +137,17 @@ def normalise(raw: RawRecord) -> Reading:
         occurred=occurred,
         zone_assumed=zone_assumed,
     )
-    visma.tell_origin(reading, one)
+    visma_tell.tell_origin(reading, one)
+    visma_tell.tell_forms(reading, one, _UNPRINTED, _KNOWN, _WRAPPERS)
+    tell_row(reading, known)
     if known.entity is None:
         reading.attributes = one.rest(_CONSUMED)
         return reading
     state, phase = STATES[known.row]
-    rest = visma.without_id(one.rest(_CONSUMED | {*_REFERENCES}), raw.key, _VOUCHERS)
+    rest = visma_tell.without_id(one.rest(_CONSUMED | {*_REFERENCES}), raw.key, _VOUCHERS)
     errors = _errors(rest) if state.endswith("failed") else {}
     said = {name: value for name, value in rest.items() if name not in errors}
-    fields = visma.unplaced(ENTITIES[known.entity], said)
+    fields = visma_tell.unplaced(ENTITIES[known.entity], said)
     fields["status"] = state
     fields["status_at"] = None if occurred is None else occurred // TICKS_PER_MS
     fields["error_text"] = _error(errors)
@@ -150,6 +180,16 @@ def derive(key: EntityKey) -> Fields:
     return {"voucher_id": voucher, "ref_number": reference}
 
 
+def tune(given: Given) -> Source:
+    """Give this dialect with another table, other places of fields and another zone."""
+    events, ways = EVENTS.aliased(given.aliases), pointed(given.pointers, POINTED)
+    return msgspec.structs.replace(
+        SOURCE,
+        address=partial(address, events=events, given=ways),
+        normalise=partial(normalise, events=events, given=ways, zone=given.zone),
+    )
+
+
 SOURCE: Final = Source(
     name=NAME,
     title="Visma Journal Transaction",
@@ -159,4 +199,6 @@ SOURCE: Final = Source(
     derive=derive,
     shapes=SHAPES,
     events=ROWS,
+    tune=tune,
+    pointers=tuple(POINTED),
 )

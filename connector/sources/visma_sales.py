@@ -11,14 +11,20 @@ Source: Visma "Supported events and entities", publisher Visma Net ERP SalesOrde
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import tzinfo
+from functools import partial
 from typing import Final
 
-from connector.core import visma
-from connector.core.events import SYSTEM, EventTable, row
+import msgspec
+
+from connector.core import visma, visma_tell, visma_times
+from connector.core.events import SYSTEM, EventTable, row, tell_row
 from connector.core.join import Rank
 from connector.core.location import tail
+from connector.core.pointers import Pointed, pointed
 from connector.core.read import duplicated
-from connector.core.source import Address, EventRow, Part, Shape, Source
+from connector.core.source import Address, EventRow, Given, Part, Shape, Source
+from connector.core.tolerances import FIELD_ASSUMED, distinct
 from connector.entities import ENTITIES
 from connector.errors import NoEntityId
 from connector.model import Callback, EntityKey, Fields, RawRecord, Reading
@@ -55,12 +61,14 @@ _LOCATIONS: Final = (*visma.LOCATIONS, "location", "uri", "url", "href")
 _RESOURCES: Final = frozenset({"salesorders", "salesorder"})
 _NUMBERS: Final = ("orderid", "ordernumber", "ordernbr", "salesorderid", "id")
 _TYPES: Final = ("ordertype", "salesordertype", "type")
-_TIMES: Final = ("timestamp", "eventtime", "occurredat")
 _ACTIONS: Final = ("action", "actionname", "customaction", "customactionname")
-_CONSUMED: Final = visma.ENVELOPE | {"eventname", "eventtype", *_TIMES}
+_CONSUMED: Final = visma.ENVELOPE | {"eventname", "eventtype", *visma.TIMES}
 _ABOUT_THE_EVENT: Final = frozenset({*_LOCATIONS, *_ACTIONS, "erpevent"})
 _SAID: Final = _CONSUMED | _ABOUT_THE_EVENT | visma.STATUSES | {"entityid"}
 """What is said elsewhere in the record; the rest of a body of unknown shape goes to `extras`."""
+_UNPRINTED: Final[frozenset[str]] = frozenset()
+_KNOWN: Final = _SAID | {*_WRAPPERS, *_NUMBERS, *_TYPES}
+POINTED: Final = {**visma.POINTED, "id": (*_NUMBERS, *_LOCATIONS), "order_type": _TYPES}
 
 
 def split(callback: Callback) -> Iterator[Part]:
@@ -68,23 +76,29 @@ def split(callback: Callback) -> Iterator[Part]:
     return visma.split(callback.body, NAME)
 
 
-def address(part: Part, callback: Callback) -> tuple[Address, ...]:
+def address(
+    part: Part, callback: Callback, events: EventTable = EVENTS, given: Pointed | None = None
+) -> tuple[Address, ...]:
     """Find the order; unknown events, and a button without an order, land under `system`."""
-    one = visma.envelope(part.body, callback.headers, NAME)
+    one = visma.envelope(part.body, callback.headers, NAME, given)
     duplicated(part.body, NAME)
-    known = EVENTS.find(visma.named(one, NAME))
-    order = None if known.entity is None else _order(one)
+    known = events.find(visma.named(one, NAME))
+    order = None if known.entity is None else _order(one, events)
     if order is not None:
-        return (Address(ENTITY, order, one.company),)
+        assumed = () if one.points(_NUMBERS[0]) else (FIELD_ASSUMED,)
+        return (Address(ENTITY, order, one.company, distinct(one.used, assumed)),)
     if known.operation == "note":
-        return (Address(SYSTEM, known.token, one.company),)
-    raise NoEntityId(f"{NAME}.orderId", "no known field and no location names an order")
+        return (Address(SYSTEM, known.token, one.company, distinct(one.used)),)
+    why = "no known field and no location names an order; reading.pointers.id can say where it stands"
+    if one.points(_NUMBERS[0]):
+        why = "reading.pointers.id of its endpoint leads to no order"
+    raise NoEntityId(f"{NAME}.orderId", why)
 
 
-def _order(one: visma.Envelope) -> str | None:
+def _order(one: visma.Envelope, events: EventTable) -> str | None:
     """Give `<type>/<number>`, or the number alone where no type is said."""
     layers = one.inner(_WRAPPERS)
-    for name in _LOCATIONS:
+    for name in _NUMBERS[:1] if one.points(_NUMBERS[0]) else _LOCATIONS:
         for layer in layers:
             place = layer.get(name)
             if isinstance(place, str) and (found := tail(place)) is not None and found[0] in _RESOURCES:
@@ -93,16 +107,21 @@ def _order(one: visma.Envelope) -> str | None:
         return None
     kind = visma.first(layers, _TYPES)
     # `type` is also what others call the event.
-    if kind is None or "/" in number or EVENTS.find(kind).entity is not None:
+    if kind is None or "/" in number or events.find(kind).entity is not None:
         return number
     return f"{kind}/{number}"
 
 
-def normalise(raw: RawRecord) -> Reading:
+def normalise(
+    raw: RawRecord,
+    events: EventTable = EVENTS,
+    given: Pointed | None = None,
+    zone: tzinfo | None = None,
+) -> Reading:
     """Read what the event does to the order; everything unknown is kept with it."""
-    one = visma.envelope(raw.body, raw.meta.headers, NAME)
-    known = EVENTS.find(visma.named(one, NAME))
-    occurred, zone_assumed = visma.instant(one, *_TIMES)
+    one = visma.envelope(raw.body, raw.meta.headers, NAME, given)
+    known = events.find(visma.named(one, NAME))
+    occurred, zone_assumed = visma_times.instant(one, zone)
     reading = Reading(
         event_id=visma.event_id(one, raw.body),
         event_type=one.event or "",
@@ -116,8 +135,10 @@ def normalise(raw: RawRecord) -> Reading:
         reading.identifiers = {"vendor_guid": visma.guid(one)}
     elif known.entity is not None and known.operation != "note":
         _tell_state(reading, known, one, raw.key)
-    visma.tell_origin(reading, one)
-    visma.tell_action(reading, one, *_ACTIONS)
+    visma_tell.tell_origin(reading, one)
+    visma_tell.tell_action(reading, one, *_ACTIONS)
+    visma_tell.tell_forms(reading, one, _UNPRINTED, _KNOWN, _WRAPPERS)
+    tell_row(reading, known)
     return reading
 
 
@@ -126,8 +147,8 @@ def _tell_state(reading: Reading, known: EventRow, one: visma.Envelope, key: Ent
     if (guid := visma.guid(one)) is not None:
         facets["ids"] = (Rank.IDS, {"vendor_guid": guid})
     if known.operation == "upsert":
-        rest = visma.without_id(one.rest(_SAID), key, _NUMBERS + _TYPES)
-        facets["change"] = (known.rank, visma.unplaced(ENTITIES[ENTITY], rest))
+        rest = visma_tell.without_id(one.rest(_SAID), key, _NUMBERS + _TYPES)
+        facets["change"] = (known.rank, visma_tell.unplaced(ENTITIES[ENTITY], rest))
         reading.attributes = {
             name: value for name, value in reading.attributes.items() if name.lower() in _ABOUT_THE_EVENT
         }
@@ -139,6 +160,16 @@ def derive(key: EntityKey) -> Fields:
     return {"number": number, "order_type": kind} if slash else {"number": key.id}
 
 
+def tune(given: Given) -> Source:
+    """Give this dialect with another table, other places of fields and another zone."""
+    events, ways = EVENTS.aliased(given.aliases), pointed(given.pointers, POINTED)
+    return msgspec.structs.replace(
+        SOURCE,
+        address=partial(address, events=events, given=ways),
+        normalise=partial(normalise, events=events, given=ways, zone=given.zone),
+    )
+
+
 SOURCE: Final = Source(
     name=NAME,
     title="Visma SalesOrderService",
@@ -148,4 +179,6 @@ SOURCE: Final = Source(
     derive=derive,
     shapes=SHAPES,
     events=ROWS,
+    tune=tune,
+    pointers=tuple(POINTED),
 )

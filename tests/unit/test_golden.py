@@ -1,7 +1,7 @@
 """Every golden case: the vendor's exact bytes in, what the product makes of them out.
 
 A case is a folder `tests/golden/<source>/<case>/`: `body.json` (or `body.txt` where it is no JSON),
-`endpoint.json` (tenant or tenants, companies), perhaps `headers.json`. Add those, run
+`endpoint.json` (tenant or tenants, companies, reading options), perhaps `headers.json`. Add those, run
 `pytest tests/unit/test_golden.py --bless`, and read `expected.json` before you commit it.
 """
 
@@ -19,8 +19,11 @@ from connector.core.avro import Codec
 from connector.core.changelog import EntityChangelog, guard
 from connector.core.privacy import Privacy
 from connector.core.schema import changelog_schema, event_schema, identity_schema
+from connector.core.source import Source
 from connector.entities import ARRAYS, ENTITIES
 from connector.model import Callback, EntityKey, Known, Outcome, Quarantined, RawRecord
+from connector.runtime.endpoints import EndpointSettings
+from connector.runtime.tuning import tuned
 from connector.sources import SOURCES
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -71,6 +74,19 @@ class View(dict[EntityKey, Known]):
         self[key] = outcome.known
 
 
+def source_of(case: Path) -> Source:
+    """Give the source of a case, with the reading options of its endpoint."""
+    said = json.loads((case / "endpoint.json").read_text()).get("reading")
+    endpoint = EndpointSettings(
+        source=case.parent.name,
+        id="golden",
+        tenant="golden",
+        authenticate={"url_token": "env:TOKEN"},
+        reading=said,
+    )
+    return tuned([endpoint])[case.parent.name]
+
+
 def receive(case: Path) -> tuple[bytes, list[RawRecord | Quarantined]]:
     settings = json.loads((case / "endpoint.json").read_text())
     endpoint = Endpoint(
@@ -91,12 +107,12 @@ def receive(case: Path) -> tuple[bytes, list[RawRecord | Quarantined]]:
         received_us=RECEIVED_US,
         delivery_id="01GOLDEN",
     )
-    return body, flow.receive(vouch(callback, endpoint), SOURCES[case.parent.name], PRIVACY)
+    return body, flow.receive(vouch(callback, endpoint), source_of(case), PRIVACY)
 
 
 def told(case: Path) -> dict[str, Any]:
     """Say everything that becomes of a case, in the form of `expected.json`."""
-    source = SOURCES[case.parent.name]
+    source = source_of(case)
     body, received = receive(case)
     raws = [one for one in received if isinstance(one, RawRecord)]
     view = View()
@@ -178,7 +194,7 @@ def test_the_case_becomes_what_was_blessed(case: Path, request: pytest.FixtureRe
 
 @pytest.mark.parametrize("case", CASES, ids=names())
 def test_the_state_is_rebuilt_from_the_records_it_was_written_to(case: Path) -> None:
-    source = SOURCES[case.parent.name]
+    source = source_of(case)
     view = View()
     raws = [one for one in receive(case)[1] if isinstance(one, RawRecord)]
     written = 0

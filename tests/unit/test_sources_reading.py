@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from connector import flow
-from connector.core import convert
+from connector.core import binding
 from connector.core.join import join
 from connector.core.privacy import Privacy
 from connector.core.source import Part
@@ -155,13 +155,13 @@ def test_reading_a_thousand_events_makes_no_new_bindings() -> None:
     ]
     for source, body in bodies:
         read(source, body)
-    made = len(convert._made)  # noqa: SLF001  what must not grow has no other name
+    made = len(binding._made)  # noqa: SLF001  what must not grow has no other name
 
     for _ in range(250):
         for source, body in bodies:
             read(source, body)
 
-    assert len(convert._made) == made  # noqa: SLF001
+    assert len(binding._made) == made  # noqa: SLF001
 
 
 @pytest.mark.parametrize("case", CASES, ids=[f"{case.parent.name}/{case.name}" for case in CASES])

@@ -4,32 +4,47 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from datetime import tzinfo
 from typing import Any, Final
 
 import msgspec
 
 from connector.core.convert import Fill
-from connector.core.events import SYSTEM
+from connector.core.events import SYSTEM, EventTable, tell_row
+from connector.core.flat import Flat, flat
 from connector.core.join import canonical
 from connector.core.read import check, decode, duplicated, elements, fold, repair, tidy
-from connector.core.source import Address, EventRow, Part, Source
-from connector.core.times import from_naive
+from connector.core.source import Address, EventRow, Part
+from connector.core.times import tolerant
+from connector.core.tolerances import (
+    DATA_OBJECT,
+    FIELD_ALIAS,
+    ID_TEXT,
+    LIST,
+    NAME_CASE,
+    REPAIRED,
+    ZONE_ASSUMED,
+    distinct,
+)
 from connector.entities import ENTITIES
 from connector.errors import NoEntityId, Unreadable
 from connector.model import Callback, EntityKey, Fields, RawRecord, Reading
-from connector.sources.duett.table import BINDINGS, CREDENTIALS, EVENTS, NAME, ROWS, SHAPES
+from connector.sources.duett.table import BINDINGS, DELETED, EVENTS, NAME, SHAPES
 
-_CONSUMED: Final = frozenset(
+_PRINTED: Final = frozenset(
     {
-        "integrationkey",
-        "clientkey",
+        "integrationKey",
+        "clientKey",
+        "tag",
         "subscription",
-        "subscriptionobject",
+        "subscriptionObject",
         "event",
-        "eventtime",
+        "eventTime",
         "data",
     }
 )
+_CONSUMED: Final = frozenset(name.lower() for name in _PRINTED - {"tag"})
+_KNOWN: Final = _CONSUMED | {"tag"}
 _IDENTIFIERS: Final = {
     name: frozenset(field.name for field in ENTITIES[name].fields if field.identifier) for name in SHAPES
 }
@@ -51,6 +66,8 @@ def split(callback: Callback) -> Iterable[Part]:
     """Give the one notification of a body, or those of an array; mend the one known fault of JSON."""
     body = callback.body
     if body.startswith(b'{"') and body.endswith(b"}"):  # nearly all: read here once, for `address` too
+        if (read := flat(body)) is not None:
+            return (Part(body, read=read),)
         try:
             return (Part(body, read=decode(body, NAME)),)
         except Unreadable:
@@ -66,30 +83,49 @@ def _split(body: bytes) -> list[Part]:
         mended = repair(body)
         if mended is None:
             raise Unreadable(NAME, "not JSON, and not by the one fault that can be mended") from None
-        flags = (*flags, "repaired")
+        flags = (*flags, REPAIRED)
         lone = mended.lstrip()[:1] == b"{"
         # A lone notification stays as it came and is mended again by whoever reads it.
         slices = elements(body if lone else mended, NAME)
     else:
         slices = elements(body, NAME)
+    if body.lstrip()[:1] == b"[":
+        flags = (*flags, LIST)
     return [Part(one, flags=flags) for one in slices]
 
 
-def address(part: Part, _callback: Callback) -> tuple[Address, ...]:
+def address(part: Part, _callback: Callback, events: EventTable = EVENTS) -> tuple[Address, ...]:
     """Find the row, article, ... in the model; unknown objects and verbs land under `system`."""
-    sent, text = (part.read, part.body) if isinstance(part.read, dict) else _open(part.body)
-    duplicated(text, NAME)
-    envelope = fold(sent, NAME)
+    bounded = False
+    if isinstance(part.read, Flat):
+        envelope, bounded = _envelope(part.read.members), part.read.bounded
+    else:
+        sent, text = (part.read, part.body) if isinstance(part.read, dict) else _open(part.body)
+        duplicated(text, NAME)
+        envelope = fold(sent, NAME)
     company = envelope.get("clientkey")
     if not isinstance(company, str):
         company = None
     thing, verb = _name(envelope)
-    known = EVENTS.find(f"{thing} {verb}")
+    known = events.find(f"{thing} {verb}")
     if known.entity is None:
         return (Address(SYSTEM, known.token, company),)
-    if (found := _id(envelope.get("data"))) is None:
+    if (found := _id(envelope.get("data"), bounded=bounded)) is None:
         raise NoEntityId(f"{NAME}.data.id", "missing, or neither text nor a whole number")
     return (Address(known.entity, found, company),)
+
+
+def _envelope(sent: dict[str, str]) -> dict[str, Any]:
+    """Give what a key needs of an envelope in which each name stands once, names in lower case."""
+    if not _PRINTED.issuperset(sent):
+        return fold(sent, NAME)
+    return {
+        "clientkey": sent.get("clientKey"),
+        "subscription": sent.get("subscription"),
+        "subscriptionobject": sent.get("subscriptionObject"),
+        "event": sent.get("event"),
+        "data": sent.get("data"),
+    }
 
 
 def _open(body: bytes) -> tuple[dict[str, Any], bytes]:
@@ -121,10 +157,11 @@ def _name(envelope: dict[str, Any]) -> tuple[str, str]:
     return thing.strip(), verb.strip()
 
 
-def _id(model: object) -> str | None:
+def _id(model: object, *, bounded: bool) -> str | None:
     if isinstance(model, str):
         text = model.encode()
-        check(text, f"{NAME}.data")
+        if not bounded:
+            check(text, f"{NAME}.data")
         try:
             named = _named.decode(text)
         except (msgspec.MsgspecError, ValueError, RecursionError):
@@ -157,20 +194,21 @@ def _model(model: object) -> dict[str, Any]:
     return model
 
 
-def normalise(raw: RawRecord) -> Reading:
+def normalise(raw: RawRecord, events: EventTable = EVENTS, zone: tzinfo | None = None) -> Reading:
     """Read a model that replaces what was known, or the keys of what was deleted."""
     sent, _ = _open(raw.body)
     envelope = fold(sent, NAME)
     thing, verb = _name(envelope)
-    known = EVENTS.find(f"{thing} {verb}")
+    known = events.find(f"{thing} {verb}")
     when = envelope.get("eventtime")
-    occurred, zone_assumed = _ticks(when)
+    occurred, used = _ticks(when, zone)
     reading = Reading(
         event_id=_event_id(raw, thing, verb, when),
         event_type=f"{thing}.{verb}",
         operation=known.operation,
         occurred=occurred,
-        zone_assumed=zone_assumed,
+        zone_assumed=ZONE_ASSUMED in used,
+        tolerances=tuple(flag for flag in used if flag != ZONE_ASSUMED) if used else (),
         attributes={
             name: value
             for (name, value), folded in zip(sent.items(), envelope, strict=True)
@@ -178,8 +216,22 @@ def normalise(raw: RawRecord) -> Reading:
         },
     )
     if known.entity is not None and known.operation != "note":
-        _tell(reading, known, known.entity, _model(envelope.get("data")))
+        _tell(reading, known, known.entity, envelope)
+    _tell_envelope(reading, sent, envelope)
+    tell_row(reading, known)
     return reading
+
+
+def _tell_envelope(reading: Reading, sent: dict[str, Any], envelope: dict[str, Any]) -> None:
+    """Note what deviates from the printed envelope."""
+    if not _PRINTED.issuperset(sent):
+        odd = [name for name, value in sent.items() if name not in _PRINTED and value is not None]
+        unknown = tuple(name for name in odd if name.lower() not in _KNOWN)
+        reading.unknown_fields += unknown
+        if len(odd) > len(unknown):
+            reading.tolerances = distinct(reading.tolerances, (NAME_CASE,))
+    if not envelope.get("subscription"):
+        reading.tolerances = distinct(reading.tolerances, (FIELD_ALIAS,))
 
 
 def _event_id(raw: RawRecord, thing: str, verb: str, when: object) -> str:
@@ -188,15 +240,27 @@ def _event_id(raw: RawRecord, thing: str, verb: str, when: object) -> str:
     return hashlib.sha256(canonical(said)).hexdigest()[:32]
 
 
-def _ticks(when: object) -> tuple[int | None, bool]:
+def _ticks(when: object, zone: tzinfo | None) -> tuple[int | None, tuple[str, ...]]:
     try:
-        return from_naive(when) if isinstance(when, str) else (None, False)
+        return tolerant(when, zone) if isinstance(when, str) else (None, ())
     except ValueError:
-        return None, False
+        return None, ()
 
 
-def _tell(reading: Reading, known: EventRow, entity: str, model: dict[str, Any]) -> None:
-    fill = Fill(ENTITIES[entity]).take(model, BINDINGS[entity])
+def _tell(reading: Reading, known: EventRow, entity: str, envelope: dict[str, Any]) -> None:
+    data = envelope.get("data")
+    model = _model(data)
+    table = DELETED[entity] if known.operation == "delete" else BINDINGS[entity]
+    fill = Fill(ENTITIES[entity]).take(model, table)
+    used = fill.tolerances
+    if not isinstance(data, str):
+        used.append(DATA_OBJECT)
+    found = model.get("id")
+    if isinstance(_member(model) if found is None else found, str):
+        used.append(ID_TEXT)
+    if used:
+        reading.tolerances = distinct(reading.tolerances, used)
+    reading.unknown_fields = tuple(fill.unknown)
     if entity == "voucher_line":
         _finish_row(fill)
     if known.operation == "delete":
@@ -223,17 +287,3 @@ def _finish_row(fill: Fill) -> None:
 def derive(_key: EntityKey) -> Fields:
     """Give nothing: Duett's ids say nothing but themselves."""
     return {}
-
-
-SOURCE: Final = Source(
-    name=NAME,
-    title="Duett",
-    split=split,
-    address=address,
-    normalise=normalise,
-    derive=derive,
-    shapes=SHAPES,
-    events=ROWS,
-    credentials=CREDENTIALS,
-    company_credential="clientKey",
-)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from connector.core.convert import DROPPED
+from connector.core.convert import DROPPED, EXTRAS
 from connector.core.events import EventTable, row
 from connector.core.source import Shape
 from connector.entities import ENTITIES
@@ -198,18 +198,34 @@ _CARRIER: Final = {
     "carriers.carrierType.usedInLedger": "carriers.used_in_ledger",
     "carriers.carrierType.usedInSalary": "carriers.used_in_salary",
 }
-_SILENT: Final = {"id": DROPPED, **{f"paymentInfo.{name}": DROPPED for name in CREDENTIALS[2:]}}
-"""The id stands in the key; credentials stand nowhere."""
+_SILENT: Final = {f"paymentInfo.{name}": DROPPED for name in CREDENTIALS[2:]}
+"""Credentials stand nowhere."""
+_HOMELESS: Final[Mapping[str, Mapping[str, str]]] = {
+    "customer": {"paymentInfo.noEInvoice": EXTRAS, "invoiceInfo.noVatTaxUsage": EXTRAS},
+    "supplier": {"customer": EXTRAS},
+    "voucher_line": {"carriers.carrierType.id": EXTRAS},
+}
+"""Printed, and without a column."""
 
 
 def _binding(entity: str) -> dict[str, str]:
-    """Give the table that conversion works with: every name in lower case."""
+    """Give the table that conversion works with; the id stands in the key."""
     inner = _CARRIER if entity == "voucher_line" else {}
-    silent = {**_SILENT, **dict.fromkeys(CREDENTIALS, DROPPED)}
-    return {name.lower(): column for name, column in {**silent, **MODELS[entity], **inner}.items()}
+    own = {"Id" if entity == "project" else "id": DROPPED, **_HOMELESS.get(entity, {})}
+    return {**_SILENT, **dict.fromkeys(CREDENTIALS, DROPPED), **own, **MODELS[entity], **inner}
+
+
+def _pascal(name: str) -> str:
+    return ".".join(part[:1].upper() + part[1:] for part in name.split("."))
 
 
 BINDINGS: Final = {entity: _binding(entity) for entity in MODELS}
+"""Entity -> fields of its model as printed."""
+DELETED: Final = {
+    entity: {_pascal(name): column for name, column in table.items()} | table
+    for entity, table in BINDINGS.items()
+}
+"""Entity -> fields of a delete, which is printed in PascalCase whatever the case of the model (D-37)."""
 
 
 def _shape(entity: str) -> Shape:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from datetime import tzinfo
+from functools import partial
 from typing import Any, Final
 
+import msgspec
+
 from connector.core.convert import Fill
-from connector.core.events import SYSTEM
+from connector.core.events import SYSTEM, EventTable, tell_row
 from connector.core.join import Rank
-from connector.core.read import decode, duplicated, elements, fold, members, tidy
-from connector.core.source import Address, EventRow, Part, Source
-from connector.core.times import from_naive
+from connector.core.read import decode, duplicated, fold
+from connector.core.source import Address, EventRow, Given, Part, Source
+from connector.core.times import tolerant
+from connector.core.tolerances import (
+    BOOLEAN_TEXT,
+    FIELD_ALIAS,
+    ID_FALLBACK,
+    ID_TEXT,
+    NAME_CASE,
+    ZONE_ASSUMED,
+    distinct,
+)
 from connector.entities import ENTITIES
 from connector.errors import NoEntityId, Unreadable
 from connector.model import TICKS_PER_MS, Callback, EntityKey, Fields, RawRecord, Reading, State
+from connector.sources.quickfile.cutting import split
 from connector.sources.quickfile.table import (
     AMOUNT,
-    BESIDE,
     EVENTS,
     IDS,
     INVOICE,
@@ -29,6 +41,7 @@ from connector.sources.quickfile.table import (
     ORIGIN,
     PAYING,
     PAYMENT,
+    PRINTED,
     ROWS,
     SHAPES,
     SOURCE_ID,
@@ -36,48 +49,13 @@ from connector.sources.quickfile.table import (
     TARGET_ID,
 )
 
-_LONGEST: Final = 100
-"""Characters kept of an event name or id of a POST; all known ones are shorter than 40."""
 
-
-def split(callback: Callback) -> Iterator[Part]:
-    """Cut out every item of every event name, with or without the wrapper."""
-    body, flags = tidy(callback.body)
-    outer = members(body, NAME)
-    folded = fold(outer, NAME)
-    inner: dict[str, bytes] = {}
-    if (wrapped := folded.get("payload")) not in (None, b"null"):
-        inner = members(wrapped, f"{NAME}.PayLoad")
-    hook = _hook(folded, fold(inner, f"{NAME}.PayLoad")) or hashlib.sha256(body).hexdigest()[:32]
-    for name, value in [*inner.items(), *outer.items()]:
-        if name.lower() in BESIDE or value[:1] not in (b"[", b"{"):
-            continue
-        for index, item in enumerate(elements(value, f"{NAME}.{name}")):
-            why = "" if item[:1] == b"{" else "not an object"
-            # Both travel with every item: one endless name would multiply the body.
-            event = name[:_LONGEST]
-            yield Part(item, event, f"{hook[:_LONGEST]}:{event}:{index}", flags, why)
-
-
-def _hook(*envelopes: dict[str, bytes]) -> str | None:
-    """Find the id of the POST: beside the wrapper, in it, or in an `Authentication` object."""
-    for envelope in envelopes:
-        places = [envelope]
-        if (inner := envelope.get("authentication", b"")).startswith(b"{"):
-            places.append(fold(members(inner, f"{NAME}.Authentication"), f"{NAME}.Authentication"))
-        for place in places:
-            hook = decode(place["hookid"], f"{NAME}.HookId") if "hookid" in place else None
-            if isinstance(hook, str) and hook.strip():
-                return hook.strip().lower()
-    return None
-
-
-def address(part: Part, _callback: Callback) -> tuple[Address, ...]:
+def address(part: Part, _callback: Callback, events: EventTable = EVENTS) -> tuple[Address, ...]:
     """Find the entity an item speaks of, or both; unknown event names land under `system`."""
     sent = _object(part.body)
     duplicated(part.body, NAME)
     item = fold(sent, NAME)
-    known = EVENTS.find(part.event)
+    known = events.find(part.event)
     if known.entity is None:
         return (Address(SYSTEM, known.token),)
     if known.operation == "merge":
@@ -86,12 +64,13 @@ def address(part: Part, _callback: Callback) -> tuple[Address, ...]:
     if known.row in PAYING:
         payment, invoice = _id(item, "paymentid"), _id(item, *PAYING[known.row])
         found = ((PAYMENT, payment), (INVOICE, invoice))
-        places = tuple(Address(entity, one) for entity, one in found if one is not None)
+        flags = _second(item, *PAYING[known.row])
+        places = tuple(Address(entity, one, None, flags) for entity, one in found if one is not None)
         if not places:
             raise NoEntityId(f"{NAME}.PaymentId", "neither a payment nor an invoice is named")
         return places
     names = ("paymentid", "id") if known.entity == PAYMENT else ("id",)
-    return (Address(known.entity, _needed(item, "Id", *names)),)
+    return (Address(known.entity, _needed(item, "Id", *names), None, _second(item, *names)),)
 
 
 def _object(body: bytes) -> dict[str, Any]:
@@ -107,6 +86,11 @@ def _needed(item: dict[str, Any], label: str, *names: str) -> str:
     return found
 
 
+def _second(item: Mapping[str, Any], *names: str) -> tuple[str, ...]:
+    """Say whether an id does not stand under the first of its names."""
+    return () if len(names) == 1 or _id(item, names[0]) is not None else (ID_FALLBACK,)
+
+
 def _id(item: Mapping[str, Any], *names: str) -> str | None:
     """Give the first id under one of the names; zero is how the vendor says none (A-45)."""
     for name in names:
@@ -120,19 +104,22 @@ def _id(item: Mapping[str, Any], *names: str) -> str | None:
     return None
 
 
-def normalise(raw: RawRecord) -> Reading:
+def normalise(raw: RawRecord, events: EventTable = EVENTS, zone: tzinfo | None = None) -> Reading:
     """Read what an item says about the entity of this record's key."""
     sent = _object(raw.body)
     item = fold(sent, NAME)
-    known = EVENTS.find(raw.meta.event)
-    occurred, zone_assumed = _ticks(item.get("timestamp"))
+    known = events.find(raw.meta.event)
+    occurred, used = _ticks(item.get("timestamp"), zone)
     reading = Reading(
         event_id=raw.meta.event_id,
         event_type=raw.meta.event,
         operation=known.operation,
         occurred=occurred,
-        zone_assumed=zone_assumed,
+        zone_assumed=ZONE_ASSUMED in used,
+        tolerances=tuple(flag for flag in used if flag != ZONE_ASSUMED),
     )
+    tell_row(reading, known)
+    _tell_forms(reading, item, sent)
     if known.entity is None:
         reading.attributes = {name: value for name, value in sent.items() if value is not None}
     elif known.operation == "merge":
@@ -153,11 +140,29 @@ def normalise(raw: RawRecord) -> Reading:
     return reading
 
 
-def _ticks(when: object) -> tuple[int | None, bool]:
+def _tell_forms(reading: Reading, item: dict[str, Any], sent: dict[str, Any]) -> None:
+    """Note what deviates from the printed items."""
+    used: list[str] = []
+    if not PRINTED.issuperset(sent):
+        odd = [name for name, value in sent.items() if name not in PRINTED and value is not None]
+        reading.unknown_fields = tuple(name for name in odd if name.lower() not in KNOWN)
+        if len(odd) > len(reading.unknown_fields):
+            used.append(NAME_CASE)
+    if "mergedid" in item or "masterid" in item:
+        used.append(FIELD_ALIAS)
+    if any(isinstance(value, str) and name in IDS for name, value in item.items()):
+        used.append(ID_TEXT)
+    if isinstance(item.get("deleted"), str):
+        used.append(BOOLEAN_TEXT)
+    if used:
+        reading.tolerances = distinct(reading.tolerances, used)
+
+
+def _ticks(when: object, zone: tzinfo | None) -> tuple[int | None, tuple[str, ...]]:
     try:
-        return from_naive(when) if isinstance(when, str) else (None, False)
+        return tolerant(when, zone) if isinstance(when, str) else (None, ())
     except ValueError:
-        return None, False
+        return None, ()
 
 
 def _millis(reading: Reading) -> int | None:
@@ -173,13 +178,16 @@ def _take(
     reading: Reading, entity: str, sent: dict[str, Any], table: Mapping[str, str], *, rest: bool = False
 ) -> Fields:
     """Convert the fields of a table, and with `rest` keep what no document names."""
+    lowered = {name.lower() for name in table}
     chosen = {
         name: value
         for name, value in sent.items()
-        if name.lower() in table or (rest and _unknown(name, value))
+        if name.lower() in lowered or (rest and _unknown(name, value))
     }
     fill = Fill(ENTITIES[entity]).take(chosen, table)
     reading.warnings += tuple(fill.warnings)
+    if fill.tolerances:
+        reading.tolerances = distinct(reading.tolerances, fill.tolerances)
     return fill.fields
 
 
@@ -253,6 +261,16 @@ def derive(_key: EntityKey) -> Fields:
     return {}
 
 
+def tune(given: Given) -> Source:
+    """Give this dialect with another table and another zone."""
+    events = EVENTS.aliased(given.aliases)
+    return msgspec.structs.replace(
+        SOURCE,
+        address=partial(address, events=events),
+        normalise=partial(normalise, events=events, zone=given.zone),
+    )
+
+
 SOURCE: Final = Source(
     name=NAME,
     title="QuickFile",
@@ -262,6 +280,7 @@ SOURCE: Final = Source(
     derive=derive,
     shapes=SHAPES,
     events=ROWS,
+    tune=tune,
     credentials=("Signature",),
     zone_assumed=True,
 )

@@ -79,6 +79,9 @@ SOURCE_ID: Final = ("sourceid", "mergedid")
 TARGET_ID: Final = ("targetid", "masterid")
 BESIDE: Final = frozenset({"payload", "authentication", "timestamp", "signature", "hookid"})
 """Members of the envelope that are no event."""
+PRINTED_BESIDE: Final = frozenset(
+    {"PayLoad", "Authentication", "TimeStamp", "Timestamp", "Signature", "HookId", "Hookid"}
+)
 IDS: Final = frozenset(
     {
         "id",
@@ -93,10 +96,32 @@ IDS: Final = frozenset(
 )
 NOTHING: Final[Mapping[str, str]] = {}
 """Binds no field. One object: conversion remembers every table it has seen."""
-AMOUNT: Final = {"amountpaid": "amount", "currencycode": "currency_code"}
-METHOD: Final = {"paymentmethod": "payment_method"}
-KIND: Final = {"invoicetype": "invoice_type"}
-ORIGIN: Final = {"fromrecurring": "from_recurring"}
-STATE: Final = {"status": "status"}
-KNOWN: Final = IDS | {"timestamp", "deleted", *AMOUNT, *METHOD, *KIND, *ORIGIN, *STATE}
-"""Fields the documents name; others are kept in `extras`."""
+AMOUNT: Final = {"AmountPaid": "amount", "CurrencyCode": "currency_code"}
+METHOD: Final = {"PaymentMethod": "payment_method"}
+KIND: Final = {"InvoiceType": "invoice_type"}
+ORIGIN: Final = {"FromRecurring": "from_recurring"}
+STATE: Final = {"Status": "status"}
+PRINTED: Final = frozenset(
+    {
+        "TimeStamp",
+        "Id",
+        "InvoiceId",
+        "PaymentId",
+        "ClientId",
+        "ClientContactId",
+        "RecurringParentId",
+        "SourceId",
+        "TargetId",
+        "MergedId",
+        "MasterId",
+        "Deleted",
+        *AMOUNT,
+        *METHOD,
+        *KIND,
+        *ORIGIN,
+        *STATE,
+    }
+)
+"""Fields of items as the documents print them, and the two of public client models (A-47)."""
+KNOWN: Final = frozenset(name.lower() for name in PRINTED)
+"""Others are kept in `extras`."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import tzinfo
+from functools import partial
 from typing import Final
 
-from connector.core import visma
-from connector.core.events import SYSTEM
+import msgspec
+
+from connector.core import visma, visma_tell, visma_times
+from connector.core.events import SYSTEM, EventTable, tell_row
 from connector.core.join import Rank
 from connector.core.read import duplicated
-from connector.core.source import Address, EventRow, Part, Source
+from connector.core.source import Address, EventRow, Given, Part, Source
+from connector.core.tolerances import ID_FALLBACK, distinct
 from connector.entities import ENTITIES
 from connector.errors import NoEntityId
 from connector.model import Callback, EntityKey, Fields, RawRecord, Reading
@@ -18,6 +23,35 @@ from connector.sources.visma_net.table import EVENTS, NAME, PRINCIPAL, ROWS, SHA
 _TOLD_BY_DELETE: Final = visma.ENVELOPE | {"entityid"}
 _TOLD_BY_STATE: Final = _TOLD_BY_DELETE | visma.STATUSES
 """Fields that reach the record, so that they are no attributes of the event."""
+_PRINTED: Final = frozenset(
+    {
+        "NotificationId",
+        "notificationId",
+        "contextId",
+        "companyId",
+        "event",
+        "action",
+        "resourceId",
+        "resourceUri",
+        "relativeResourceUri",
+        "entityId",
+        "entityLocation",
+        "erpEvent",
+        "erpDocumentStatus",
+        "documentStatus",
+        "status",
+        "UserId",
+        "timeStamp",
+        "ApiClientId",
+        "apiClientId",
+        "TenantId",
+        "ConnectId",
+        "IsScheduler",
+        "ischeduler",
+    }
+)
+"""Names of the three envelopes, in every case they are printed in."""
+_KNOWN: Final = frozenset(name.lower() for name in _PRINTED)
 
 
 def split(callback: Callback) -> Iterator[Part]:
@@ -25,37 +59,39 @@ def split(callback: Callback) -> Iterator[Part]:
     return visma.split(callback.body, NAME)
 
 
-def address(part: Part, callback: Callback) -> tuple[Address, ...]:
+def address(part: Part, callback: Callback, events: EventTable = EVENTS) -> tuple[Address, ...]:
     """Find the key; what happens to no entity, and a button without a location, lands under `system`."""
     one = visma.envelope(part.body, callback.headers, NAME)
     duplicated(part.body, NAME)
-    known = EVENTS.find(visma.named(one, NAME))
+    known = events.find(visma.named(one, NAME))
     place = None if known.entity is None else _place(known.entity, one)
     if known.entity is not None and place is not None:
-        return (Address(known.entity, place[1], one.company),)
+        return (Address(known.entity, place[1], one.company, distinct(one.used)),)
     if known.operation == "note":
-        return (Address(SYSTEM, known.token, one.company),)
+        return (Address(SYSTEM, known.token, one.company, distinct(one.used)),)
     raise NoEntityId(f"{NAME}.location", "no entityLocation, resource path or resourceId names an entity")
 
 
 def _place(entity: str, one: visma.Envelope) -> tuple[str | None, str] | None:
     """Give resource word and id; the word of a foreign resource stands in the id."""
     if (found := visma.location(one)) is None:
-        number = one.text("resourceid")
-        return None if number is None else (None, number)
+        if (number := one.text("resourceid")) is None:
+            return None
+        one.used.append(ID_FALLBACK)
+        return None, number
     word, number = found
     return word, number if word in PRINCIPAL[entity] else f"{word}/{number}"
 
 
-def normalise(raw: RawRecord) -> Reading:
+def normalise(raw: RawRecord, events: EventTable = EVENTS, zone: tzinfo | None = None) -> Reading:
     """Read a notification: what it announces, the status and the GUID if it carries them."""
     one = visma.envelope(raw.body, raw.meta.headers, NAME)
-    known = EVENTS.find(visma.named(one, NAME))
+    known = events.find(visma.named(one, NAME))
     reading = Reading(
         event_id=visma.event_id(one, raw.body),
         event_type=one.event or "",
         operation=known.operation,
-        occurred=visma.ticks(one),
+        occurred=visma_times.ticks(one, zone),
     )
     consumed = visma.ENVELOPE
     if known.entity is not None and known.operation == "delete":
@@ -65,8 +101,10 @@ def normalise(raw: RawRecord) -> Reading:
         consumed = _TOLD_BY_STATE
         _tell_state(reading, known, known.entity, one)
     reading.attributes = one.rest(consumed)
-    visma.tell_origin(reading, one)
-    visma.tell_action(reading, one)
+    visma_tell.tell_origin(reading, one)
+    visma_tell.tell_action(reading, one)
+    visma_tell.tell_forms(reading, one, _PRINTED, _KNOWN)
+    tell_row(reading, known)
     return reading
 
 
@@ -99,7 +137,7 @@ def _homeless(one: visma.Envelope, entity: str) -> Fields:
         for name, value in one.sent.items()
         if name.lower() in visma.STATUSES and isinstance(value, str | int)
     }
-    return visma.unplaced(ENTITIES[entity], said)
+    return visma_tell.unplaced(ENTITIES[entity], said)
 
 
 def derive(key: EntityKey) -> Fields:
@@ -121,6 +159,16 @@ def derive(key: EntityKey) -> Fields:
     return fields
 
 
+def tune(given: Given) -> Source:
+    """Give this dialect with another table and another zone."""
+    events = EVENTS.aliased(given.aliases)
+    return msgspec.structs.replace(
+        SOURCE,
+        address=partial(address, events=events),
+        normalise=partial(normalise, events=events, zone=given.zone),
+    )
+
+
 SOURCE: Final = Source(
     name=NAME,
     title="Visma.net ERP",
@@ -130,4 +178,5 @@ SOURCE: Final = Source(
     derive=derive,
     shapes=SHAPES,
     events=ROWS,
+    tune=tune,
 )

@@ -105,6 +105,9 @@ SHAPES: Final[Mapping[str, Shape]] = {
     ),
 }
 
+_ORDERS: Final = "visma-sales"
+"""Visma calls the sales order events of this publisher approaching end of life (VF-93)."""
+
 ROWS: Final = (
     row("VF-01", "Account Changed", "account", "update"),
     row("VF-02", "Account Created", "account", "create"),
@@ -136,9 +139,9 @@ ROWS: Final = (
     row("VF-28", "Purchase Order Action Triggered", "purchase_order", "note"),
     row("VF-29", "Purchase Order Changed", "purchase_order", "update"),
     row("VF-30", "Purchase Order Status Changed", "purchase_order", "status"),
-    row("VF-31", "Sales Order Action Triggered", "sales_order", "note"),
-    row("VF-32", "Sales Order Changed", "sales_order", "update"),
-    row("VF-33", "Sales Order Status Changed", "sales_order", "status"),
+    row("VF-31", "Sales Order Action Triggered", "sales_order", "note", deprecated_for=_ORDERS),
+    row("VF-32", "Sales Order Changed", "sales_order", "update", deprecated_for=_ORDERS),
+    row("VF-33", "Sales Order Status Changed", "sales_order", "status", deprecated_for=_ORDERS),
     row("VF-34", "Segment Changed", "segment", "update"),
     row("VF-35", "Segment Value Changed", "segment_value", "update"),
     row("VF-36", "Shipment Action Triggered", "shipment", "note"),
