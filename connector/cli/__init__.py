@@ -7,7 +7,21 @@ from typing import Any
 
 import click
 
-from connector.cli import config, demo, explain, quarantine, schemas, send, serve, tail, topics, work
+from connector.cli import (
+    config,
+    demo,
+    doctor,
+    explain,
+    quarantine,
+    rebuild,
+    replay,
+    schemas,
+    send,
+    serve,
+    tail,
+    topics,
+    work,
+)
 from connector.cli.context import refusals
 
 
@@ -43,11 +57,14 @@ for _command in (
     serve.serve,
     work.work,
     topics.topics,
+    doctor.doctor,
     config.config,
     schemas.schemas,
     explain.explain,
     send.send,
     tail.tail,
     quarantine.quarantine,
+    replay.replay,
+    rebuild.rebuild,
 ):
     main.add_command(_command)

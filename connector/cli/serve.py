@@ -28,8 +28,8 @@ def serve(ctx: click.Context) -> None:
     import uvloop
 
     from connector.runtime import telemetry
-    from connector.runtime.admin import preflight
     from connector.runtime.credentials import endpoints, forbid_core_dumps
+    from connector.runtime.guards import Guards
 
     settings = load_settings(ctx)
     if not settings.endpoints:
@@ -37,9 +37,12 @@ def serve(ctx: click.Context) -> None:
     telemetry.log_json()
     forbid_core_dumps()
     known = endpoints(settings)
-    preflight(settings, "serve")
+    guards = Guards(settings, "serve")
+    guards.preflight()
+    guards.start()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_open(settings, known))
+    guards.stop()
 
 
 async def _open(settings: Settings, known: dict[tuple[str, str], Endpoint]) -> None:
@@ -54,12 +57,12 @@ async def _open(settings: Settings, known: dict[tuple[str, str], Endpoint]) -> N
     from connector.runtime.ingress import Ingress
     from connector.runtime.operations import Health, Operations
     from connector.runtime.serving import serve as hold_open
-    from connector.sources import SOURCES
+    from connector.runtime.tuning import tuned
 
     ingress = Ingress(
         known,
-        SOURCES,
-        topics_under(settings.topics.prefix),
+        tuned(settings.endpoints),
+        topics_under(settings.topics.prefix, settings.topics.versions),
         Privacy(digest_key(settings), ENTITIES),
         settings.ingress,
         settings.kafka,

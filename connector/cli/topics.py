@@ -44,6 +44,25 @@ def apply(ctx: click.Context, *, as_json: bool) -> None:
     _print(changes, as_json=as_json)
 
 
+@topics.command()
+@json_option
+@click.pass_context
+def accept(ctx: click.Context, *, as_json: bool) -> None:
+    """Take topics that were deleted and made anew as they are; workers refuse to start before.
+
+    What the old ones held is gone: restore it first, or let the group read raw again from the oldest offset.
+    """
+    from connector.runtime.remembered import accept as take
+
+    taken = take(load_settings(ctx))
+    if as_json:
+        print_json([{"topic": topic, "was": was, "is": now} for topic, was, now in taken])
+    elif not taken:
+        click.echo("no topic was made anew")
+    else:
+        print_table(("topic", "was", "is"), taken)
+
+
 def _print(changes: Sequence[Change], *, as_json: bool) -> None:
     if as_json:
         import msgspec

@@ -1,7 +1,7 @@
-"""Topics on the brokers against the table in `connector.topics`: plan, apply, and the check at start.
+"""Topics on the brokers against the table in `connector.topics`: plan and apply.
 
-Running roles create and alter nothing: `connector topics apply` does, under its own principal. They look,
-and refuse to start where a promise could not be kept.
+Running roles create and alter nothing: `connector topics apply` does, under its own principal. They look:
+see `connector.runtime.guards`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not re-exported (2.16)
     AdminClient,
     AlterConfigOpType,
@@ -23,17 +23,56 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]  # not re-expo
     ResourceType,
 )
 
+from connector.core import guards
 from connector.errors import Misconfigured
 from connector.runtime.desk import topics_under
 from connector.runtime.settings import Settings
-from connector.topics import RAW_RETENTION_MS, Topic
+from connector.topics import Topic
 
 REACH_S: Final = 5
 """A broker that does not answer within this is unreachable."""
 CHANGE_S: Final = 30
-REMEDY: Final = "run: connector topics apply"
-FIXED: Final = "the count is fixed for life: set topics.partitions to it, or use another topics.prefix"
-_log: Final = logging.getLogger("connector.admin")
+REMEDY: Final = guards.REMEDY
+_REMEDIES: Final = {
+    "connecting to a plaintext broker listener": (
+        "kafka.security.protocol",
+        "the listener speaks no TLS: name its TLS port, or plaintext or sasl_plaintext here",
+    ),
+    "certificate verify failed": (
+        "kafka.ssl.ca.location",
+        "the broker's certificate is of no authority we know: name the file of the one that signed it",
+    ),
+    "certificate required": (
+        "kafka.ssl.certificate.location",
+        "the listener asks for a client certificate: name ours, and its key in ssl.key.location",
+    ),
+    "hostname": (
+        "kafka.bootstrap.servers",
+        "the broker's certificate is for another name: connect by the name that stands in it",
+    ),
+    "mechanism handshake failed": (
+        "kafka.sasl.mechanism",
+        "the listener does not take this mechanism: see what it offers, or whether it has SASL at all",
+    ),
+    "authentication failed": (
+        "kafka.sasl.username",
+        "the broker knows no such user, or another password: check both",
+    ),
+    "ssl handshake": (
+        "kafka.security.protocol",
+        "TLS does not come about: check protocol, port and certificates",
+    ),
+    "failed to resolve": ("kafka.bootstrap.servers", "no such host: check the name, and the resolver"),
+    "connection refused": (
+        "kafka.bootstrap.servers",
+        "nobody listens there: check address and port, and that Kafka runs",
+    ),
+    "apiversion": (
+        "kafka.security.protocol",
+        "whatever listens there does not speak as we do: is it a TLS or SASL port?",
+    ),
+}
+"""Sign in librdkafka's complaint, the first that fits -> the setting it is about, and what to do."""
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -63,14 +102,28 @@ class Brokers:
         """
         self._servers: Final = kafka.get("bootstrap.servers", "")
         self._told: Final = _Last()
-        quiet = logging.Logger("librdkafka")  # noqa: LOG001  of this client alone
-        quiet.addHandler(self._told)
+        self._kafka: Final = {**kafka, "socket.connection.setup.timeout.ms": "5000"}
+        self._quiet: Final = logging.Logger("librdkafka")  # noqa: LOG001  of these clients alone
+        self._quiet.addHandler(self._told)
         try:
-            self.client: Final = AdminClient(
-                {**kafka, "socket.connection.setup.timeout.ms": 5000}, logger=quiet
-            )
+            self.client: Final = AdminClient(dict(self._kafka), logger=self._quiet)
         except KafkaException as error:
             raise Misconfigured(f"kafka: {error.args[0].str()}") from None
+
+    def consumer(self, group: str, isolation: str) -> Consumer:
+        """Make a consumer that looks and commits nothing; it is never to join the group."""
+        return Consumer(
+            {
+                **self._kafka,
+                "group.id": group,
+                "enable.auto.commit": "false",
+                "enable.partition.eof": "true",
+                "isolation.level": isolation,
+                "auto.offset.reset": "earliest",
+                "fetch.wait.max.ms": "50",
+                "logger": self._quiet,
+            }
+        )
 
     def metadata(self) -> ClusterMetadata:
         """List brokers and topics.
@@ -81,12 +134,17 @@ class Brokers:
         try:
             return self.client.list_topics(timeout=REACH_S)
         except KafkaException as error:
-            self.client.poll(0)
-            why = self._told.text or error.args[0].str()
-            raise Misconfigured(
-                f"kafka.bootstrap.servers: no broker answers at {self._servers} within {REACH_S} s ({why}); "
-                "check the address, and that Kafka runs"
-            ) from None
+            raise Misconfigured(self.silent(error.args[0])) from None
+
+    def silent(self, error: KafkaError) -> str:
+        """Say in one line that no broker answers, why, and what to do."""
+        self.client.poll(0)  # the reason waits in a queue
+        why = self._told.text or error.str()
+        setting, remedy = next(
+            (told for sign, told in _REMEDIES.items() if sign in why.lower()),
+            ("kafka.bootstrap.servers", "check the address, and that Kafka runs"),
+        )
+        return f"{setting}: no broker answers at {self._servers} within {REACH_S} s ({why}); {remedy}"
 
     def configs(self, names: Iterable[str]) -> dict[str, dict[str, str]]:
         """Read the settings of topics.
@@ -125,7 +183,7 @@ def plan(settings: Settings) -> list[Change]:
     """
     brokers = Brokers(settings.kafka)
     metadata = brokers.metadata()
-    table = topics_under(settings.topics.prefix).all()
+    table = topics_under(settings.topics.prefix, settings.topics.versions).all()
     there = [topic.name for topic in table if _exists(metadata, topic.name)]
     try:
         configs = brokers.configs(there) if there else {}
@@ -164,15 +222,8 @@ def _deviations(
         yield Change(topic.name, "note", "replication.factor", str(replicas), str(copies))
     for setting, wants in wanted_config(topic, min(copies, replicas)).items():
         has = configs[topic.name].get(setting, "")
-        if not _same(has, wants):
+        if not guards.same(has, wants):
             yield Change(topic.name, "alter", setting, has, wants)
-
-
-def _same(has: str, wants: str) -> bool:
-    try:
-        return float(has) == float(wants)
-    except ValueError:
-        return has == wants
 
 
 def apply(settings: Settings, changes: Sequence[Change]) -> None:
@@ -183,9 +234,11 @@ def apply(settings: Settings, changes: Sequence[Change]) -> None:
     """
     if refused := [change for change in changes if change.action == "refuse"]:
         one = refused[0]
-        raise Misconfigured(f"{one.topic}: has {one.has} {one.setting}, not {one.wants}; {FIXED}")
+        raise Misconfigured(f"{one.topic}: has {one.has} {one.setting}, not {one.wants}; {guards.FIXED}")
     brokers = Brokers(settings.kafka)
-    table = {topic.name: topic for topic in topics_under(settings.topics.prefix).all()}
+    table = {
+        topic.name: topic for topic in topics_under(settings.topics.prefix, settings.topics.versions).all()
+    }
     copies = settings.topics.replication_factor
     new = [
         NewTopic(
@@ -235,52 +288,3 @@ def _await_visible(brokers: Brokers, names: list[str]) -> None:
             return
         time.sleep(0.1)
     raise Misconfigured("topics: created, but not all have a leader yet; look at the brokers")
-
-
-def preflight(settings: Settings, role: Literal["serve", "work"]) -> None:
-    """Refuse to start where a promise could not be kept.
-
-    Args:
-        settings: The settings.
-        role: `serve` looks only at the topics it may see: raw and quarantine.
-
-    Raises:
-        Misconfigured: A broker does not answer, a topic is missing, has another partition count, or is
-            cleaned up in another way.
-    """
-    brokers = Brokers(settings.kafka)
-    metadata = brokers.metadata()
-    table = [
-        one
-        for one in topics_under(settings.topics.prefix).all()
-        if role == "work" or one.kind in ("raw", "quarantine")
-    ]
-    if missing := [one.name for one in table if not _exists(metadata, one.name)]:
-        more = f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-        raise Misconfigured(f"{missing[0]}{more}: no such topic; {REMEDY}")
-    for topic in table:
-        count = len(metadata.topics[topic.name].partitions)
-        if count != settings.topics.partitions:
-            raise Misconfigured(
-                f"{topic.name}: has {count} partitions, not {settings.topics.partitions}; {FIXED}"
-            )
-    try:
-        configs = brokers.configs([one.name for one in table])
-    except KafkaException as error:
-        _log.warning("settings of topics are not checked", extra={"why": error.args[0].str()})
-        return
-    for topic in table:
-        _keeps(topic, configs[topic.name])
-
-
-def _keeps(topic: Topic, config: Mapping[str, str]) -> None:
-    """Check that what must stay stays: states for ever, the memory of a delete longer than raw records."""
-    wants = topic.config["cleanup.policy"]
-    if config.get("cleanup.policy") != wants:
-        raise Misconfigured(f"{topic.name}: cleanup.policy is not {wants}; {REMEDY}")
-    guard = int(config.get("delete.retention.ms") or 0)
-    if wants == "compact" and guard <= RAW_RETENTION_MS:
-        raise Misconfigured(
-            f"{topic.name}: delete.retention.ms is not longer than raw records stay, so a replay could "
-            f"revive what was deleted; {REMEDY}"
-        )

@@ -11,7 +11,6 @@ import gc
 import signal
 import tempfile
 import threading
-import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,9 +26,11 @@ from connector.runtime.agents import Carrier, add_agent
 from connector.runtime.assignment import Assignment
 from connector.runtime.intake import Intake
 from connector.runtime.outlet import Outlet
+from connector.runtime.progress import Progress
 from connector.runtime.rebuild import Rebuild
 from connector.runtime.state import State
 from connector.runtime.telemetry import kafka_log, log
+from connector.runtime.tuning import tuned
 from connector.sources import SOURCES
 from connector.topics import GUARD_RETENTION_MS
 
@@ -45,8 +46,6 @@ if TYPE_CHECKING:
     from connector.topics import Topics
 
 REQUEST_S: Final = 10.0
-STUCK_S: Final = 60.0
-"""A thread that has not polled for this long, or a transaction open for this long, is stuck."""
 _GC_THRESHOLDS: Final = (100_000, 50, 100)
 """A batch makes a million short-lived objects and no cycles: looking often finds nothing."""
 CACHE_AGE_S: Final = GUARD_RETENTION_MS / 1000 / 2
@@ -75,7 +74,7 @@ class _App(faust.App):
 
 
 class Worker:
-    """Everything between the raw topics and the changelogs, and what probes may ask of it."""
+    """Everything between the raw topics and the changelogs; probes ask `progress`."""
 
     def __init__(
         self,
@@ -109,6 +108,9 @@ class Worker:
             self.fail,
             pause_s=worker.session_timeout_ms / 2000,
         )
+        self.progress: Final = Progress(self._intake, self._outlet, worker.settle_timeout_s)
+        self.diagnose: Callable[[BaseException], BaseException] = lambda failure: failure
+        """Gives the cause behind a failure; called in a thread, when nothing is committed any more."""
         self._folder: Final = tempfile.TemporaryDirectory(prefix="connector-faust-")
         self._app: Final = _App(
             settings.group,
@@ -121,7 +123,7 @@ class Worker:
         )
         self._app.fail = self.fail
         self._channels: Final[dict[str, Any]] = {}
-        for name, source in SOURCES.items():
+        for name, source in tuned(settings.endpoints).items():
             channel = self._channels[name] = self._app.channel(maxsize=4)
             carrier = Carrier(source, topics, desk, state, frozenset(worker.quarantine))
             add_agent(self._app, carrier, name, channel, self._outlet)
@@ -142,6 +144,7 @@ class Worker:
 
     def _hand_over(self, cycle: Cycle) -> None:
         """Put a cycle's batches on their channels; called from the intake's thread."""
+        self.progress.handed(cycle)
         asyncio.run_coroutine_threadsafe(self._offer(list(cycle.batches.values())), self._loop)
 
     async def _offer(self, batches: list[Batch]) -> None:
@@ -150,18 +153,35 @@ class Worker:
 
     async def run(self) -> int:
         """Work until stopped or failed; give the exit code."""
+        ticking = asyncio.create_task(self.progress.tick())
         try:
             await self._app.start()
             self._app.flow_control.resume()  # without it every channel.put waits for ever
-            await self._outlet.start()
-            gc.collect()
-            gc.freeze()  # what was made until now lives as long as the process
-            gc.set_threshold(*_GC_THRESHOLDS)
-            self._intake.start()
-            await self._stop.wait()
+            if await self._outlet_started():
+                gc.collect()
+                gc.freeze()  # what was made until now lives as long as the process
+                gc.set_threshold(*_GC_THRESHOLDS)
+                self.progress.joining()
+                self._intake.start()
+                await self._stop.wait()
         except (KafkaException, ConnectorError) as error:
             self.fail(error)
-        return await self._end()
+        try:
+            return await self._end()
+        finally:
+            ticking.cancel()
+
+    async def _outlet_started(self) -> bool:
+        """Have the outlet started; False if the worker is stopped first, as it may be while Kafka is away."""
+        starting = asyncio.ensure_future(self._outlet.start())
+        stopping = asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not starting.done():
+            starting.cancel()
+            return False
+        starting.result()
+        return True
 
     async def _end(self) -> int:
         failed = self._failure is not None
@@ -171,32 +191,16 @@ class Worker:
         await self._app.stop()
         self._folder.cleanup()
         if failure is not None:
-            log.error("worker stopped: %s", _line(failure), exc_info=failure)
+            cause = failure
+            if isinstance(failure, KafkaException | ConnectorError):
+                cause = await self._loop.run_in_executor(None, self.diagnose, failure)
+            met = {} if cause is failure else {"met": _line(failure)}
+            log.error("worker stopped: %s", _line(cause), exc_info=cause, extra=met)
             return 1
         if not settled:
             log.error("worker stopped: what was in flight did not settle in %d s", STOP_S)
             return 1
         return 0
-
-    # what probes ask; each answers None, or why not
-
-    def not_reading(self) -> str | None:
-        """Say why not every owned partition is read."""
-        return self._intake.assignment.standing()
-
-    def stuck(self) -> str | None:
-        """Say why no progress can be expected without a restart."""
-        now_s = time.monotonic()
-        if (silent_s := now_s - self._intake.polled_at_s) > STUCK_S:
-            return f"the intake has not polled for {silent_s:.0f} s"
-        return None
-
-    def slow_transaction(self) -> str | None:
-        """Say for how long a transaction has been open, if that is too long to call it healthy."""
-        begun_s = self._outlet.begun_at_s
-        if begun_s is not None and (open_s := time.monotonic() - begun_s) > STUCK_S / 2:
-            return f"a transaction has been open for {open_s:.0f} s: Kafka does not confirm"
-        return None
 
 
 def _line(failure: BaseException) -> str:

@@ -19,6 +19,8 @@ from confluent_kafka.admin import (
 from connector.cli import main
 from connector.errors import Misconfigured
 from connector.runtime import admin, configuration
+from connector.runtime.facts import Role
+from connector.runtime.guards import Guards
 from connector.runtime.settings import Settings
 from connector.topics import CONFIGS
 
@@ -120,32 +122,40 @@ def test_a_wrong_partition_count_is_refused_by_plan_apply_and_start(config: Path
 
     assert eventually(lambda: run(config, "topics", "plan").exit_code == 1)
     assert "3 partitions, not 2" in run(config, "topics", "apply").output
-    for role in ("serve", "work"):
-        with pytest.raises(Misconfigured, match=r"raw\.duett: has 3 partitions, not 2; the count is fixed"):
-            admin.preflight(settings, role)  # type: ignore[arg-type]  # a plain text stands for the literal
+    roles: tuple[Role, Role] = ("serve", "work")
+    for role in roles:
+        with pytest.raises(
+            Misconfigured, match=r"raw\.duett: found 3 partitions, wanted 2; the count is fixed for life"
+        ):
+            Guards(settings, role).preflight()
 
 
 def test_a_missing_topic_stops_the_start_with_its_remedy(settings: Settings) -> None:
-    with pytest.raises(
-        Misconfigured, match=r"raw\.duett and 5 more: no such topic; run: connector topics apply"
-    ):
-        admin.preflight(settings, "serve")
-    with pytest.raises(Misconfigured, match=r"and 27 more: no such topic"):
-        admin.preflight(settings, "work")
+    told = (
+        r"raw\.duett and 5 more: found no such topic, wanted one of 2 partitions; run: connector topics apply"
+    )
+    with pytest.raises(Misconfigured, match=told):
+        Guards(settings, "serve").preflight()
+    with pytest.raises(Misconfigured, match=r"and 27 more: found no such topic"):
+        Guards(settings, "work").preflight()
 
 
 def test_what_is_as_it_must_be_may_start(config: Path, settings: Settings) -> None:
     run(config, "topics", "apply")
 
-    admin.preflight(settings, "serve")
-    admin.preflight(settings, "work")
+    Guards(settings, "serve").preflight()
+    Guards(settings, "work").preflight()
 
 
 @pytest.mark.parametrize(
     ("setting", "value", "told"),
     [
-        ("cleanup.policy", "delete", "cleanup.policy is not compact"),
-        ("delete.retention.ms", "86400000", "delete.retention.ms is not longer than raw records stay"),
+        ("cleanup.policy", "delete", "found cleanup.policy delete, wanted compact"),
+        (
+            "delete.retention.ms",
+            "86400000",
+            "found delete.retention.ms 86400000 (24.0 h), wanted more than raw records stay (14.0 d)",
+        ),
     ],
 )
 def test_a_cleanup_that_would_break_a_promise_stops_the_worker(
@@ -161,13 +171,13 @@ def test_a_cleanup_that_would_break_a_promise_stops_the_worker(
 
     def refused() -> bool:
         try:
-            admin.preflight(settings, "work")
+            Guards(settings, "work").preflight()
         except Misconfigured as refusal:
             return told in str(refusal) and "changelog.item" in str(refusal)
         return False
 
     assert eventually(refused)
-    admin.preflight(settings, "serve")
+    Guards(settings, "serve").preflight()
 
 
 def test_more_copies_than_brokers_are_refused_before_anything_is_made(

@@ -1,17 +1,25 @@
+import asyncio
 import io
 import json
 import logging
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
+from furniture import furnished
+from rig import NOBODY, until
 
 from connector.errors import Misconfigured
-from connector.runtime import telemetry
+from connector.runtime import facts, guards, telemetry
+from connector.runtime.batch import Batch, Cycle, Fence
+from connector.runtime.desk import topics_under
 from connector.runtime.operations import Health, Operations
+from connector.runtime.progress import HUNG_S, STUCK_S
 from connector.runtime.registry import Locked, Registry, RegistryApi, digest
+from connector.runtime.settings import Settings
 
 SCHEMA = {"type": "record", "name": "Customer", "fields": [{"name": "id", "type": "string"}]}
 
@@ -145,6 +153,168 @@ def test_probes_answer_while_the_main_thread_is_busy(operations: Operations) -> 
         sum(range(10_000))
 
     assert max(answered) < 1
+
+
+def alone(scene: Callable[[Any], Awaitable[None]]) -> None:
+    """Play a scene with a worker that has no Kafka; its stations are made, and not started."""
+    from connector.runtime.worker import Worker
+
+    async def whole() -> None:
+        settings = Settings(kafka={"bootstrap.servers": NOBODY}, worker={"client_id": "alone"})
+        await scene(Worker(settings, settings.kafka, topics_under("erp"), *furnished()))
+
+    asyncio.run(whole())
+
+
+def pass_by(worker: Any, seconds: float) -> None:
+    """Let time pass, for the checks alone."""
+    now_s = time.monotonic() + seconds
+    worker.progress._clock = lambda: now_s  # noqa: SLF001  nobody else may turn its clock
+
+
+def test_a_worker_that_waits_for_kafka_before_it_polls_is_live_and_says_what_it_waits_for() -> None:
+    async def scene(worker: Any) -> None:
+        pass_by(worker, 10 * STUCK_S)
+
+        assert worker.progress.intake() is None
+        assert worker.progress.partitions() == "starting: waiting for Kafka to give the transactional id"
+
+    alone(scene)
+
+
+def test_an_intake_that_does_not_poll_is_not_live() -> None:
+    async def scene(worker: Any) -> None:
+        worker.progress.joining()
+        assert worker.progress.intake() is None
+        pass_by(worker, 10 * STUCK_S)
+
+        assert worker.progress.intake() == "the intake has not polled for 600 s"
+
+    alone(scene)
+
+
+def test_an_intake_without_kafka_goes_on_polling_and_is_live() -> None:
+    async def scene(worker: Any) -> None:
+        intake = worker._intake  # noqa: SLF001  started without the rest
+        intake.polled_at_s = 0.0
+        worker.progress.joining()
+        intake.start()
+        await until(lambda: intake.polled_at_s > 0)
+        worker.progress._joined_at_s = -10 * STUCK_S  # noqa: SLF001  as if that were long ago
+
+        assert worker.progress.intake() is None
+        assert "the group has not met" in worker.progress.partitions()
+        assert await asyncio.to_thread(intake.stop, 30, failed=True)
+
+    alone(scene)
+
+
+def test_a_batch_that_no_agent_finishes_is_not_live_and_one_that_waits_for_kafka_is() -> None:
+    async def scene(worker: Any) -> None:
+        cycle = Cycle(0, 0, Fence(None))
+        cycle.batches["duett"] = Batch(cycle, "duett")
+        cycle.polled_at_s = time.monotonic()
+        worker.progress.handed(cycle)
+        assert worker.progress.batches() is None
+        pass_by(worker, STUCK_S + 5)
+        assert str(worker.progress.batches()).startswith("the batch of duett has not been worked off for 6")
+
+        cycle.outputs["duett"] = []
+
+        assert worker.progress.batches() is None
+
+    alone(scene)
+
+
+def test_what_was_dropped_in_a_rewind_is_waited_for_by_nobody() -> None:
+    async def scene(worker: Any) -> None:
+        cycle = Cycle(-1, 0, Fence(None))
+        cycle.batches["duett"] = Batch(cycle, "duett")
+        worker.progress.handed(cycle)
+        pass_by(worker, 10 * STUCK_S)
+
+        assert worker.progress.batches() is None
+
+    alone(scene)
+
+
+def test_an_open_transaction_is_a_fault_of_ours_only_while_kafka_answers_others() -> None:
+    async def scene(worker: Any) -> None:
+        assert worker.progress.hung(10 * HUNG_S) is None
+        worker._outlet._transactions.begun_at_s = time.monotonic()  # noqa: SLF001  as if it had begun one
+        pass_by(worker, HUNG_S + 5)
+
+        assert worker.progress.hung(0) is None
+        assert "though Kafka answers" in str(worker.progress.hung(HUNG_S + 1))
+        assert "Kafka does not confirm" in str(worker.progress.transactions())
+
+    alone(scene)
+
+
+def test_a_worker_that_lost_its_partitions_is_not_ready_and_one_to_spare_is() -> None:
+    async def scene(worker: Any) -> None:
+        assignment = worker._intake.assignment  # noqa: SLF001  as if the group had met
+        worker.progress.joining()
+        assignment.owned, assignment.live, assignment.count = (
+            {("erp.raw.duett", 0)},
+            {("erp.raw.duett", 0)},
+            1,
+        )
+        ticking = asyncio.create_task(worker.progress.tick())
+        await asyncio.sleep(0)
+        assert worker.progress.partitions() is None
+
+        assignment.owned, assignment.live = set(), set()
+        assert "none assigned since" in str(worker.progress.partitions())
+        assignment.count = 2
+        assert worker.progress.partitions() is None
+        ticking.cancel()
+
+    alone(scene)
+
+
+def test_an_event_loop_that_stands_still_is_not_live() -> None:
+    async def scene(worker: Any) -> None:
+        ticking = asyncio.create_task(worker.progress.tick())
+        await asyncio.sleep(0)
+        assert worker.progress.loop() is None
+        ticking.cancel()
+        pass_by(worker, STUCK_S + 5)
+
+        assert str(worker.progress.loop()).startswith("the event loop has stood still for 6")
+
+    alone(scene)
+
+
+def test_guards_without_kafka_say_so_once_and_end_nobody(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    looks: list[float] = []
+
+    class Counted(facts.Look):
+        def __init__(self, settings: Settings) -> None:
+            looks.append(time.monotonic())
+            super().__init__(settings)
+
+    monkeypatch.setattr(facts, "REACH_S", 0.2)
+    monkeypatch.setattr(guards, "PERIOD_S", 0.01)
+    monkeypatch.setattr(guards, "Look", Counted)
+    caplog.set_level(logging.INFO, "connector")
+    ended: list[BaseException] = []
+    here = guards.Guards(Settings(kafka={"bootstrap.servers": NOBODY}), "work")
+
+    with pytest.raises(Misconfigured, match=r"no broker answers at 127\.0\.0\.1:1 .*nobody listens there"):
+        here.preflight()
+    here.start(ended.append)
+    deadline = time.monotonic() + 30
+    while len(looks) < 5 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    here.stop()
+
+    assert len(looks) >= 5
+    assert [one.message for one in caplog.records if "guards" in one.message] == ["the guards see nothing"]
+    assert ended == []
+    assert here.answering_s() == 0
 
 
 @pytest.fixture
