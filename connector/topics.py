@@ -74,14 +74,36 @@ class Topic(msgspec.Struct, frozen=True):
     doc: str
 
 
+def changelog(prefix: str, entity: str, version: int) -> str:
+    """Name the changelog topic of an entity; the first version has no suffix.
+
+    Example:
+        >>> changelog("erp", "customer", 2)
+        'erp.changelog.customer.v2'
+    """
+    return f"{prefix}.changelog.{entity}" + (f".v{version}" if version > 1 else "")
+
+
 class Topics:
     """Names under one prefix; strings are made once, not per record."""
 
-    def __init__(self, prefix: str, sources: Iterable[str], entities: Iterable[str]) -> None:
-        """Lay out the topics of `sources` (raw) and `entities` (changelog) under `prefix`."""
+    def __init__(
+        self,
+        prefix: str,
+        sources: Iterable[str],
+        entities: Iterable[str],
+        versions: Mapping[str, int] | None = None,
+    ) -> None:
+        """Lay out the topics of `sources` (raw) and `entities` (changelog) under `prefix`.
+
+        `versions` names entities whose changelog is not in its first topic any more.
+        """
+        versions = versions or {}
         self.prefix = prefix
         self.raw: Final[Mapping[str, str]] = {name: f"{prefix}.raw.{name}" for name in sources}
-        self.changelog: Final[Mapping[str, str]] = {name: f"{prefix}.changelog.{name}" for name in entities}
+        self.changelog: Final[Mapping[str, str]] = {
+            name: changelog(prefix, name, versions.get(name, 1)) for name in entities
+        }
         self.events: Final = f"{prefix}.events"
         self.quarantine: Final = f"{prefix}.quarantine"
         self.identity: Final = f"{prefix}.identity"

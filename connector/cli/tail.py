@@ -38,7 +38,7 @@ def tail(
     from connector.runtime.registry import Registry, folder
 
     settings = load_settings(ctx)
-    topics = topics_under(settings.topics.prefix).changelog
+    topics = topics_under(settings.topics.prefix, settings.topics.versions).changelog
     if unknown := sorted(set(entities) - set(topics)):
         raise click.BadParameter(
             f"{unknown[0]}: no such entity; known are {', '.join(topics)}", param_hint="ENTITY"

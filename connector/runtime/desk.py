@@ -13,6 +13,8 @@ from connector.sources import SOURCES
 from connector.topics import CHANGELOG_MAX_BYTES, Topics
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from connector.runtime.registry import Registry
 
 _ROOM_BYTES = 16_384
@@ -52,6 +54,6 @@ def furnish(
     return desk, codecs
 
 
-def topics_under(prefix: str) -> Topics:
-    """Lay out the topics of all sources and entities."""
-    return Topics(prefix, SOURCES, ENTITIES)
+def topics_under(prefix: str, versions: Mapping[str, int] | None = None) -> Topics:
+    """Lay out the topics of all sources and entities; `versions` as in `topics.versions`."""
+    return Topics(prefix, SOURCES, ENTITIES, versions)

@@ -18,6 +18,7 @@ import msgspec
 
 import connector
 from connector.errors import Misconfigured
+from connector.topics import changelog
 
 LOCK: Final = "ids.json"
 COMPATIBILITY: Final = "FULL_TRANSITIVE"
@@ -130,7 +131,7 @@ def read_lock(path: Path) -> list[Locked]:
         raise Misconfigured(f"{path / LOCK}: broken; restore the committed file") from None
 
 
-def subject_of(prefix: str, name: str) -> str:
+def subject_of(prefix: str, name: str, version: int = 1) -> str:
     """Name the subject of a schema: the topic it is written to, and `-value`.
 
     Example:
@@ -139,8 +140,8 @@ def subject_of(prefix: str, name: str) -> str:
         >>> subject_of("erp", "event")
         'erp.events-value'
     """
-    topic = {"event": "events", "identity": "identity"}.get(name, f"changelog.{name}")
-    return f"{prefix}.{topic}-value"
+    own = {"event": "events", "identity": "identity"}.get(name)
+    return f"{changelog(prefix, name, version) if own is None else f'{prefix}.{own}'}-value"
 
 
 class RegistryApi:
@@ -149,12 +150,13 @@ class RegistryApi:
     Source: Confluent, "Schema Registry API Reference" (error codes, field names).
     """
 
-    def __init__(self, registry: Registry, prefix: str) -> None:
+    def __init__(self, registry: Registry, prefix: str, versions: Mapping[str, int] | None = None) -> None:
         self._registry: Final = registry
         self._texts: Final = {one.id: canonical_text(registry.by_id(one.id)) for one in registry.locked}
         self._subjects: Final[dict[str, list[Locked]]] = {}
         for one in registry.locked:
-            self._subjects.setdefault(subject_of(prefix, one.name), []).append(one)
+            subject = subject_of(prefix, one.name, (versions or {}).get(one.name, 1))
+            self._subjects.setdefault(subject, []).append(one)
         self._routes: Final[dict[str, Callable[[list[str], Mapping[str, str]], Answer]]] = {
             "schemas": self._schemas,
             "subjects": self._subject,

@@ -12,6 +12,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from connector.entities import ENTITIES
 from connector.runtime.endpoints import EndpointSettings, Part, Reference
 from connector.runtime.environment import PREFIX, SEPARATOR, Environment
 from connector.runtime.kafka_properties import DEFAULTS, KafkaProperties
@@ -37,6 +38,21 @@ class TopicSettings(Part):
         le=10,
         description="Copies of every partition; with three or more, two must confirm each write.",
     )
+    versions: dict[str, int] = Field(
+        default={},
+        description="Entity -> version of its changelog topic, as `connector rebuild` wrote it: "
+        "`{customer: 2}` means `<prefix>.changelog.customer.v2`. An entity that is not named is in its "
+        "first topic, which has no suffix.",
+    )
+
+    @field_validator("versions")
+    @classmethod
+    def _known(cls, versions: dict[str, int]) -> dict[str, int]:
+        if unknown := sorted(versions.keys() - ENTITIES.keys()):
+            raise ValueError(f"{unknown[0]}: no such entity; known are {', '.join(ENTITIES)}")
+        if low := [name for name, version in versions.items() if version < 1]:
+            raise ValueError(f"{low[0]}: a version is 1 or more")
+        return versions
 
 
 class RegistrySettings(Part):
