@@ -164,7 +164,7 @@ def decode_as_consumers_do(folder: Path, registry: str, prefix: str) -> None:
     assert value["meta_occurred_at"].year == 2024
 
 
-def test_an_unreachable_broker_is_told_in_one_line_within_ten_seconds(tmp_path: Path) -> None:
+def test_an_unreachable_broker_is_told_in_one_line_within_half_a_minute(tmp_path: Path) -> None:
     config = tmp_path / "connector.yaml"
     config.write_text(
         "kafka: {bootstrap.servers: '127.0.0.1:1'}\n"
@@ -180,9 +180,9 @@ def test_an_unreachable_broker_is_told_in_one_line_within_ten_seconds(tmp_path: 
         )
         for arguments in (["serve"], ["work"], ["topics", "plan"], ["tail", "customer"])
     ]
-    told = [(one.communicate(timeout=20)[1], one.returncode) for one in asked]
+    told = [(one.communicate(timeout=40)[1], one.returncode) for one in asked]
 
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 30
     for text, code in told:
         assert code == 1
         assert text.count("\n") == 1, text

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from auditing import topics_of
 from callbacks import CANARY
+from partitions import java_partition
 from reader import Reader, Record
 from stack import COMPANY, Child, Stack, fetch
 
@@ -308,20 +309,6 @@ def test_no_credential_reaches_a_topic_a_log_or_a_metric(rig: Rig) -> None:
     assert rig.ingress.get("/metrics")[1].count("connector_") > 5
     for secret in hidden:
         assert not [text[:200] for text in everything if secret in text]
-
-
-def java_partition(key: str, partitions: int) -> int:
-    """Kafka's own murmur2 over the key's bytes."""
-    data, m = key.encode(), 0x5BD1E995
-    h = (0x9747B28C ^ len(data)) & 0xFFFFFFFF
-    whole = len(data) // 4 * 4
-    for at in range(0, whole, 4):
-        k = int.from_bytes(data[at : at + 4], "little") * m & 0xFFFFFFFF
-        h = (h * m & 0xFFFFFFFF) ^ ((k ^ k >> 24) * m & 0xFFFFFFFF)
-    if rest := data[whole:]:
-        h = (h ^ int.from_bytes(rest, "little")) * m & 0xFFFFFFFF
-    h = (h ^ h >> 13) * m & 0xFFFFFFFF
-    return ((h ^ h >> 15) & 0x7FFFFFFF) % partitions
 
 
 def state_of(value: dict[str, Any]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import json
 from random import Random
 from typing import Any
 
+from everything import Everything, delivered
 from furniture import Bench, callback, furnished, raws
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -178,6 +179,20 @@ def test_any_permutation_with_duplicates_leaves_the_same_changelog(
     chance.shuffle(again)
 
     assert Bench().work(again, chance).changelog() == Bench().work(records).changelog()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_all_events_of_all_vendors_in_any_two_deliveries_leave_the_same_changelog(seed: int) -> None:
+    changes = Everything(seed).changes(150)
+    views = []
+    for chance in (Random(seed), Random(seed + 1)):
+        sent = delivered(changes, chance, "c")
+        records = _records([callback(one.source, one.body) for one in sent])
+        views.append(Bench().work(records, chance).changelog())
+
+    assert views[0] == views[1]
+    assert len({key.split("/")[2] for key in views[0]}) == 20
 
 
 @settings(max_examples=100, deadline=None)

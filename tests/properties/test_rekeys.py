@@ -5,9 +5,11 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from furniture import Bench, callback, raws
+from furniture import Bench, callback, furnished, raws
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from connector.model import Outcome
 
 GUID_A, GUID_B = (f"dddddddd-0000-4000-8000-00000000000{digit}" for digit in "ab")
 TICKS_0 = 638_974_335_577_900_000
@@ -130,3 +132,20 @@ def test_the_successor_named_is_the_living_number_whatever_the_order() -> None:
     for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
         view = worked(*(renames[at] for at in order)).changelog()
         assert view[KEY.format(3013)]["successor"] == KEY.format(3011).encode()
+
+
+def test_every_record_of_a_renaming_tells_a_time_that_any_client_can_read() -> None:
+    """An answer that names a predecessor alone has that one's time: the year 1970 minus 29,000 is none."""
+    bench = worked(named(3010, GUID_A, 0), named(3011, GUID_A, 1, "Account_Identity_Changed"))
+
+    told = [
+        furnished()[1].decode(value)
+        for one in bench.outcomes
+        if isinstance(one, Outcome)
+        for value in (one.history, *(record.value for record in one.records))
+        if value is not None
+    ]
+    assert sum("verdict" in one for one in told) == 4  # two events, and an answer to each key
+    assert {one["meta_version"] for one in told} == {version(0), version(1)}
+    for one in told:
+        assert one.get("meta_occurred_at", version(0) // 10_000) == one["meta_version"] // 10_000

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from ledger import Row
-from model import Model
+from model import Forward, Model, canonical
 from reader import Reader, Record
 from stack import SOURCES, Stack
 
@@ -81,28 +81,30 @@ class Audit:
         self.faults += [f"event of no raw record {place}" for place in ends]
 
     def _forwards(self) -> None:
-        """What concerns a second key was sent on once."""
-        sent: Counter[tuple[str, str]] = Counter()
-        for _, meta in self.raws:
-            if meta.get("origin") == "forward":
-                sent[meta["delivery_id"], meta["event_id"]] += 1
-        for event in sent.keys() | self.model.forwards.keys():
-            off = sent[event] - self.model.forwards.get(event, 0)
+        """What concerns a second key was sent on once, and says what it must."""
+        sent = Counter(
+            Forward(meta["delivery_id"], meta["event_id"], raw.key, canonical(json.loads(raw.value)))
+            for raw, meta in self.raws
+            if meta.get("origin") == "forward"
+        )
+        for forward in sent.keys() | self.model.forwards.keys():
+            off = sent[forward] - self.model.forwards[forward]
             self.extra += max(off, 0)
             self.lost += max(-off, 0)
             if off:
-                self.faults.append(f"{off:+} forwards of {event}")
+                self.faults.append(f"{off:+} of {forward}")
 
     def _sequences(self) -> None:
         """Every key has exactly the records the model says, in their order, and no version falls."""
-        found: dict[str, list[tuple[str | None, int]]] = defaultdict(list)
+        found: dict[str, list[tuple[str | None, int, str | None]]] = defaultdict(list)
         for one in self.changes:
             version = int(one.headers["x-erp-version"])
             op = None if one.value is None else one.headers["x-erp-op"].decode()
             if found[one.key] and version < found[one.key][-1][1]:
                 self.regressions += 1
                 self.faults.append(f"version falls {one[:4]}")
-            found[one.key].append((op, version))
+            successor = one.headers.get("x-erp-successor")
+            found[one.key].append((op, version, None if successor is None else successor.decode()))
         for key in found.keys() | self.model.records.keys():
             wanted, had = self.model.records.get(key, []), found.get(key, [])
             if wanted == had:

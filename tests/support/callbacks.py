@@ -43,6 +43,7 @@ class Vendors:
             (self._voucher, 25),
             (self._pair, 12),
             (self._notified, 14),
+            (self._renumbered, 4),
             (self._array, 6),
             (self._order, 6),
             (self._journal, 7),
@@ -153,11 +154,11 @@ class Vendors:
             "IsScheduler": False,
         }
 
-    def _updated(self, event: str, path: str, ticks: int) -> dict[str, Any]:
+    def _updated(self, event: str, path: str, ticks: int, guid_of: str = "") -> dict[str, Any]:
         return {
             "event": event,
             "companyId": COMPANY,
-            "entityId": str(uuid.uuid5(uuid.NAMESPACE_URL, path)),
+            "entityId": str(uuid.uuid5(uuid.NAMESPACE_URL, guid_of or path)),
             "notificationId": self._notification(),
             "entityLocation": f"api/v1/{path}",
             "erpEvent": "1",
@@ -186,6 +187,12 @@ class Vendors:
             body = self._updated(f"{word}_ActionTriggered", path, self._ticks()) | {"action": "Release"}
         else:
             body = self._updated(f"{word.title()}_{verb}", path, self._ticks())
+        return [self._visma("visma-net", body)]
+
+    def _renumbered(self) -> list[Made]:
+        """Say that an account goes by the number of another one now."""
+        was, now = (f"account/{50_000 + one}" for one in self._chance.sample(range(1, 21), 2))
+        body = self._updated("Account_IdentityChanged", now, self._ticks(), guid_of=was)
         return [self._visma("visma-net", body)]
 
     def _array(self) -> list[Made]:
@@ -220,14 +227,9 @@ class Vendors:
         return [self._visma("visma-sales", body)]
 
     def _journal(self) -> list[Made]:
-        events = (
-            "VOUCHER_RECEIVED",
-            "IMPORT_VOUCHER_SUCCESSFUL",
-            "VOUCHER_PROCESSED",
-            "VOUCHER_SYNCHRONIZED",
-        )
+        steps = ("VOUCHER_RECEIVED", "IMPORT_VOUCHER_SUCCESSFUL", "VOUCHER_PROCESSED", "VOUCHER_SYNCHRONIZED")
         body = {
-            "event": self._chance.choice(events),
+            "event": self._chance.choice(steps),
             "companyId": COMPANY,
             "notificationId": self._notification(),
             "voucherId": f"v{self._id(30)}",

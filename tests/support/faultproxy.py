@@ -4,6 +4,7 @@ Its port goes into `LocalKafka.advertise[node]` before `start`, so that clients 
 """
 
 import asyncio
+import contextlib
 import socket
 import struct
 import threading
@@ -67,8 +68,9 @@ class FaultProxy:
         self._loop.close()
 
     def _abort(self) -> None:
-        for writer in self._writers:
-            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        for writer in list(self._writers):
+            with contextlib.suppress(OSError):  # closed already: the others are to be reset all the same
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
             writer.transport.abort()
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -16,13 +16,16 @@ from connector.core.privacy import Privacy
 from connector.entities import ARRAYS, ENTITIES
 from connector.flow import Desk
 from connector.model import Callback, Facet, Known, Outcome, Position, Quarantined, RawRecord, State
+from connector.runtime.endpoints import EndpointSettings
 from connector.runtime.schemas import UNFRAMED, made
+from connector.runtime.tuning import tuned
 from connector.sources import SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from connector.model import EntityKey
+    from connector.core.source import Source
+    from connector.model import ChangeEvent, EntityKey
 
 NOON_US: Final = 1_764_000_000_000_000
 """2025-11-24T16:00:00Z: every test callback arrives then unless it says otherwise."""
@@ -78,15 +81,24 @@ def endpoint(source: str, tenant: str = "acme") -> Endpoint:
     return Endpoint(source=source, id="e1", tenant=tenant, schemes=(UrlToken((token,)),))
 
 
-def received(one: Callback, tenant: str = "acme") -> list[RawRecord | Quarantined]:
+def told_of(source: str, **reading: Any) -> dict[str, Source]:
+    """Give the sources, with reading options of the one endpoint there is."""
+    token = {"url_token": "env:TOKEN"}
+    said = EndpointSettings(source=source, id="e1", tenant="acme", authenticate=token, reading=reading)
+    return tuned([said])
+
+
+def received(
+    one: Callback, tenant: str = "acme", sources: Mapping[str, Source] = SOURCES
+) -> list[RawRecord | Quarantined]:
     """Receive a callback whose proof is taken for granted."""
     authentic = vouch(one, endpoint(one.source, tenant))
-    return flow.receive(authentic, SOURCES[one.source], furnished()[0].privacy)
+    return flow.receive(authentic, sources[one.source], furnished()[0].privacy)
 
 
-def raws(one: Callback, tenant: str = "acme") -> list[RawRecord]:
+def raws(one: Callback, tenant: str = "acme", sources: Mapping[str, Source] = SOURCES) -> list[RawRecord]:
     """Receive a callback all of which must be usable."""
-    taken = received(one, tenant)
+    taken = received(one, tenant, sources)
     assert all(isinstance(raw, RawRecord) for raw in taken), taken
     return [raw for raw in taken if isinstance(raw, RawRecord)]
 
@@ -94,7 +106,8 @@ def raws(one: Callback, tenant: str = "acme") -> list[RawRecord]:
 class Bench:
     """A worker without Kafka: the same flow over a map of what is known; forwards come back as raws."""
 
-    def __init__(self) -> None:
+    def __init__(self, sources: Mapping[str, Source] = SOURCES) -> None:
+        self.sources = sources
         self.known: dict[str, Known] = {}
         self.outcomes: list[Outcome | Quarantined] = []
 
@@ -118,7 +131,7 @@ class Bench:
         while queue:
             raw = queue.pop(chance.randrange(len(queue)) if chance else 0)
             placed = RawRecord(raw.key, raw.body, raw.meta, Position(f"raw.{raw.key.source}", 0, 0))
-            for one in flow.carry([placed], SOURCES[raw.key.source], self, furnished()[0]):
+            for one in flow.carry([placed], self.sources[raw.key.source], self, furnished()[0]):
                 self.outcomes.append(one)
                 if isinstance(one, Outcome):
                     queue += [RawRecord(sent.key, sent.body, sent.meta) for sent in one.forwards]
@@ -151,3 +164,10 @@ class Bench:
     def verdicts(self) -> list[str]:
         """Give what became of each event, quarantine by its reason."""
         return [one.verdict if isinstance(one, Outcome) else one.reason for one in self.outcomes]
+
+
+def read_event(sources: Mapping[str, Source], source: str, body: object, **headers: str) -> ChangeEvent:
+    """Take a callback of one event through both roles."""
+    bench = Bench(sources).work(raws(callback(source, body, **headers), sources=sources))
+    (one,) = [one for one in bench.outcomes if isinstance(one, Outcome) and one.history is not None]
+    return one.event

@@ -2,14 +2,16 @@
 
 Fed with raw records in the order of their partition, forwarded ones included. Per key it says which
 records the changelog must have, in order, and what a reader must see at the end. It knows the shapes that
-`callbacks` makes, a few columns of each, and nothing else; no two changes of a facet share a time.
+`callbacks` makes, a few columns of each, numbers that move between GUIDs, and nothing else; no two changes
+of a facet share a time.
 """
 
 import calendar
 import json
 import time
+from collections import Counter
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple, Self
 
 NEVER: Final = -(2**63)
 DOTNET: Final = 621_355_968_000_000_000
@@ -21,7 +23,11 @@ COLUMNS: Final = {
         "linenumber": "line_number",
     },
 }
-RANKS: Final = {"created": 100, "create": 100, "changed": 200, "updated": 200, "update": 200}
+RANKS: Final = dict.fromkeys(("created", "create"), 100) | dict.fromkeys(
+    ("changed", "updated", "update", "identitychanged"), 200
+)
+NUMBERED: Final = ("account", "customer", "item")
+"""Entities here whose number may move."""
 VOUCHERS: Final = {
     "VOUCHER_RECEIVED": (310, "received", "receive"),
     "IMPORT_VOUCHER_SUCCESSFUL": (320, "import_started", "import"),
@@ -45,7 +51,7 @@ def _effect(
     at: int, facets: Facets | None = None, *, gone: bool = False, sets: tuple[tuple[str, str], ...] = ()
 ) -> Effect:
     told = {name: (at, rank, fields) for name, (rank, fields) in (facets or {}).items()}
-    return {"gone": at if gone else NEVER, "facets": told, "sets": dict.fromkeys(sets, at)}
+    return {"at": at, "gone": at if gone else NEVER, "facets": told, "sets": dict.fromkeys(sets, at)}
 
 
 def _duett(entity: str, body: Any, _: str) -> Effect:
@@ -103,38 +109,82 @@ def _quickfile(entity: str, item: Any, event: str) -> Effect:
 READERS: Final = {"duett": _duett, "quickfile": _quickfile}
 
 
+class Forward(NamedTuple):
+    """One effect on a second key."""
+
+    delivery_id: str
+    event_id: str
+    key: str
+    effect: str
+    """Canonical JSON."""
+
+    @classmethod
+    def of(cls, meta: dict[str, Any], key: str, facets: dict[str, Any], *sets: tuple[str, str, int]) -> Self:
+        """Write down what an event means for a key."""
+        effect = {"deleted": None, "facets": facets, "sets": [[*one] for one in sets]}
+        return cls(meta["delivery_id"], meta["event_id"], key, canonical(effect))
+
+
+def canonical(effect: object) -> str:
+    """Write an effect so that equal ones are equal text."""
+    return json.dumps(effect, sort_keys=True, default=str)
+
+
 class Model:
     """What was said of every key, and the records that must tell it."""
 
     def __init__(self) -> None:
         self.states: dict[str, Effect] = {}
-        self.records: dict[str, list[tuple[str | None, int]]] = {}
-        """Key -> (UPSERT, DELETE or None for a tombstone; version), in order."""
-        self.forwards: dict[tuple[str, str], int] = {}
-        """(delivery id, event id) -> how many records must be sent on to a second key because of it."""
+        self.records: dict[str, list[tuple[str | None, int, str | None]]] = {}
+        """Key -> (UPSERT, DELETE or None for a tombstone; version; successor), in order."""
+        self.seen: dict[str, dict[str, int]] = {}
+        """Identity key -> key a GUID was seen under -> newest version there."""
+        self.forwards: Counter[Forward] = Counter()
+        """What must be sent on to other keys, and how often."""
 
     def take(self, key: str, body: bytes, meta: dict[str, Any]) -> None:
         """Read the next raw record of a partition."""
         source, _, entity, _ = key.split("/")
-        if entity == "identity":  # every GUID here has one key: nothing follows from seeing it
-            return
         said = json.loads(body, parse_float=Decimal)
+        if entity == "identity":
+            self._see(key, said["sets"], meta)
+            return
         if meta.get("origin") == "forward":
             sets = {(name, one): at for name, one, at in said["sets"]}
             effect: Effect = {"gone": said["deleted"] or NEVER, "facets": said["facets"], "sets": sets}
         else:
             effect = READERS.get(source, _visma)(entity, said, meta.get("event", ""))
-            named = entity in ("account", "customer", "item") and "entityId" in said and "action" not in said
-            if (source == "visma-net" and named) or meta.get("event") == "ClientMerged":
-                event = (meta["delivery_id"], meta.get("event_id") or said["notificationId"].lower())
-                self.forwards[event] = self.forwards.get(event, 0) + 1
+            self._forward(key, said, meta, effect["at"])
         old = self.states.get(key, {"gone": NEVER, "facets": {}, "sets": {}})
         new = _joined(old, effect)
         if new != old:
             self.states[key] = new
-            version = max([new["gone"], *(one[0] for one in new["facets"].values()), *new["sets"].values()])
+            clocks = [one[0] for name, one in new["facets"].items() if not name.startswith("rekey:")]
+            version = max([new["gone"], *clocks, *new["sets"].values()])
             ops: tuple[str | None, ...] = ("UPSERT",) if _lives(key, new) else ("DELETE", None)
-            self.records.setdefault(key, []).extend((op, version) for op in ops)
+            successor = None if _lives(key, new) else _successor(key, new)
+            self.records.setdefault(key, []).extend((op, version, successor) for op in ops)
+
+    def _forward(self, key: str, said: Any, meta: dict[str, Any], at: int) -> None:
+        """Note what an event means for a second key: the owner of its GUID, the target of its merge."""
+        source, tenant, entity, id_ = key.split("/")
+        if meta.get("event") == "ClientMerged":
+            target = f"{source}/{tenant}/{entity}/{said['TargetId']}"
+            self.forwards[Forward.of(meta, target, {}, ("merged_from", id_, at))] += 1
+        elif source == "visma-net" and entity in NUMBERED and "entityId" in said and "action" not in said:
+            guid = f"{source}/{tenant}/identity/{entity}.{said['entityId'].lower()}"
+            named = meta | {"event_id": said["notificationId"].lower()}
+            self.forwards[Forward.of(named, guid, {}, ("seen", key, at))] += 1
+
+    def _see(self, guid: str, sets: list[tuple[str, str, int]], meta: dict[str, Any]) -> None:
+        """Note under which key a GUID was seen; every key whose answer changes must be told."""
+        seen = self.seen.setdefault(guid, {})
+        before = _answers(guid, seen)
+        for _, key, version in sets:
+            seen[key] = max(version, seen.get(key, NEVER))
+        for key, facets in _answers(guid, seen).items():
+            if before.get(key) != facets:
+                self.forwards[Forward.of(meta, key, facets)] += 1
 
     def view(self) -> dict[str, dict[str, Any]]:
         """Give what a reader must see: key -> some columns; deleted keys are not there."""
@@ -149,21 +199,51 @@ def _joined(old: Effect, new: Effect) -> Effect:
             facets[name] = (at, rank, fields)
     for one, at in new["sets"].items():
         sets[one] = max(at, sets.get(one, NEVER))
-    kept = {name: facet for name, facet in facets.items() if facet[0] > gone or name == "merge"}
+    named = facets["ids"][0] if "ids" in facets else NEVER  # a number that is named again has come back
+    kept = {
+        name: facet
+        for name, facet in facets.items()
+        if name == "merge" or (facet[0] > gone and (name != "moved" or facet[0] >= named))
+    }
     return {"gone": gone, "facets": kept, "sets": {one: at for one, at in sets.items() if at > gone}}
+
+
+def _answers(owner: str, seen: dict[str, int]) -> dict[str, dict[str, Any]]:
+    """Say for each number of a GUID what its owner must be told: the other number, and where it went."""
+    order = sorted(seen, key=lambda key: (seen[key], key), reverse=True)
+    if len(order) < 2:
+        return {}
+    (living, previous), rekey = order[:2], f"rekey:{owner.partition('.')[2]}"
+    told: dict[str, dict[str, Any]] = {living: {rekey: [seen[previous], 200, {"previous_key": previous}]}}
+    for key in order[1:]:
+        told[key] = {
+            rekey: [seen[living], 200, {"previous_key": living}],
+            "moved": [seen[key], seen[living], {"replaced_by": living}],
+        }
+    return told
 
 
 def _lives(key: str, state: Effect) -> bool:
     source, _, entity, _ = key.split("/")
     by = LIVES_BY.get(entity) or LIVES_BY.get(source, "change")
-    return by in state["facets"] or state["gone"] == NEVER
+    return "moved" not in state["facets"] and (by in state["facets"] or state["gone"] == NEVER)
+
+
+def _successor(key: str, state: Effect) -> str | None:
+    """Give the key that a DELETE must name."""
+    facets = state["facets"]
+    if "moved" in facets:
+        return str(facets["moved"][2]["replaced_by"])
+    return f"{key.rpartition('/')[0]}/{facets['merge'][2]['merged_into']}" if "merge" in facets else None
 
 
 def _shown(state: Effect) -> dict[str, Any]:
     told: dict[str, Any] = {}
-    for at, _, fields in state["facets"].values():
-        if at > state["gone"]:
+    for name, (at, _, fields) in state["facets"].items():
+        if at > state["gone"] and not name.startswith("rekey:"):
             told |= fields
+    moved = state["facets"].get(f"rekey:{told.get('vendor_guid')}")
+    told["previous_key"] = moved and moved[2]["previous_key"]
     for name in ("merged_from", "allocations"):
         told[name] = sorted(one for kind, one in state["sets"] if kind == name) or None
     phases = [one for kind, one in state["sets"] if kind == "phases"]
