@@ -197,6 +197,8 @@ def tell(one: Round) -> str:
 
 def verdict(correct: Correct) -> str:
     """Say what was verified in one line."""
+    if not correct.taken:
+        return "not verified"
     return f"correct: {correct.taken:,} in" if correct.good else f"WRONG: {correct}"
 
 
@@ -266,11 +268,29 @@ def read(path: Path) -> Report:
     return msgspec.json.decode(path.read_bytes(), type=Report)
 
 
-def newest(folder: Path = FOLDER) -> dict[str, Report]:
-    """Give the newest result of each tier."""
-    found: dict[str, Report] = {}
-    for path in sorted(folder.glob("*.json")):
-        one = read(path)
-        if one.tier not in found or one.date >= found[one.tier].date:
-            found[one.tier] = one
-    return found
+def newest(folder: Path = FOLDER) -> list[Report]:
+    """Give the newest result of each case: of an older file what no newer one has, the newest file first."""
+    reports = sorted(map(read, sorted(folder.glob("*.json"))), key=lambda one: one.date, reverse=True)
+    seen: set[str] = set()
+    kept = []
+    for one in reports:
+        ids = {_STATIONS[one.tier]} if one.profile and one.tier in _STATIONS else set()
+        ids = (ids | {case.id for case in one.cases}) - seen
+        if ids:
+            kept.append(_only(one, ids))
+        seen |= ids
+    return kept
+
+
+_STATIONS: Final = {"real": "S1", "micro": "micro"}
+"""What the profile of a result belongs to."""
+
+
+def _only(report: Report, ids: set[str]) -> Report:
+    """Leave the cases of these ids in a result."""
+    return msgspec.structs.replace(
+        report,
+        cases=[one for one in report.cases if one.id in ids],
+        ratios=[one for one in report.ratios if one.id in ids],
+        profile=report.profile if _STATIONS.get(report.tier) in ids else [],
+    )

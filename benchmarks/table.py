@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,19 +14,19 @@ BEGIN: Final = "<!-- bench:begin -->"
 END: Final = "<!-- bench:end -->"
 
 
-def render(results: Mapping[str, Report]) -> str:
+def render(results: Sequence[Report]) -> str:
     """Give everything between the two marks."""
     lines: list[str] = []
-    if (real := results.get("real")) is not None:
-        lines += _head(real)
-        lines += _cases(real)
-        lines += _ratios(real)
-        lines += _discarded(real)
-        if real.profile:
-            lines += ["", "Where the CPU of S1 goes, per event:", "", *_parts(real.profile)]
-    if (micro := results.get("micro")) is not None:
-        lines += [*_head(micro), "Each station alone, in process, best of its rounds:", ""]
-        lines += _parts(micro.profile)
+    for one in results:
+        lines += _head(one)
+        if one.tier == "micro":
+            lines += ["Each station alone, in process, best of its rounds:", "", *_parts(one.profile)]
+            continue
+        lines += _cases(one)
+        lines += _ratios(one)
+        lines += _discarded(one)
+        if one.profile:
+            lines += ["", "Where the CPU of S1 goes, per event:", "", *_parts(one.profile)]
     return "\n".join(lines or ["No results yet: run `make bench`."]).strip()
 
 

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from benchmarks import callbacks, gauge, profiling, results, stations, table
@@ -69,7 +70,7 @@ def test_a_missed_target_stays_in_the_table_as_missed() -> None:
     report.cases = [case]
     report.ratios = [results.ratio(case, case, 5.0)]
 
-    told = table.render({"real": report})
+    told = table.render([report])
 
     assert "| cpu_us_per_event 1.0 | **no** |" in told
     assert "| S1 | subject | 1.0 | 5.0 | **no** |" in told
@@ -85,6 +86,32 @@ def test_a_result_file_is_read_back_as_it_was_written(
     report.cases = [case]
 
     assert results.read(results.write(report)) == report
+
+
+def test_an_older_result_keeps_the_cases_no_newer_one_has(tmp_path: Path) -> None:
+    case = measured(results.judged(100_000, usage(), (1.0, 1.0)))
+    assert case is not None
+    other = msgspec.structs.replace(case, id="I1")
+    for date, cases in (("2026-01-01", [case, other]), ("2026-01-02", [other]), ("2025-01-01", [case])):
+        report = results.report("real", "small")
+        report.date, report.cases = date, cases
+        report.ratios = [results.ratio(one, one, 5.0) for one in cases]
+        report.profile = [results.Part("join", 1.0, 1.0)] if case in cases else []
+        (tmp_path / f"{date}.json").write_bytes(msgspec.json.encode(report))
+
+    new, old = results.newest(tmp_path)
+
+    assert (new.date, [one.id for one in new.cases], [one.id for one in new.ratios]) == (
+        "2026-01-02",
+        ["I1"],
+        ["I1"],
+    )
+    assert (old.date, [one.id for one in old.cases], [one.id for one in old.ratios]) == (
+        "2026-01-01",
+        ["S1"],
+        ["S1"],
+    )
+    assert (len(new.profile), len(old.profile)) == (0, 1)
 
 
 def test_the_made_up_callbacks_are_what_the_door_would_write() -> None:
