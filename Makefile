@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-pure test-fuzz test-mock test-kafka test-cluster test-ledger check fmt bench \
-  coverage-matrix generate lock clean clean-tests
+.PHONY: help setup run demo test test-pure test-fuzz fuzz test-mock test-chart test-kafka test-cluster test-ledger \
+  chaos mutants check fmt bench coverage-matrix generate lock tools image sbom test-image clean clean-tests
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -29,30 +29,57 @@ run: demo  ## The same as demo
 demo: setup  ## Start a real Kafka, ingress and worker, send sample callbacks, show the changelog
 	$(BIN)/connector demo
 
-test: test-pure test-fuzz test-mock test-kafka test-cluster  ## All tiers of tests, one after the other; none is skipped silently
+test: test-pure test-fuzz test-mock test-chart test-kafka test-cluster  ## All tiers of tests, one after the other; none is skipped silently
 
 test-pure: setup  ## Tests without Kafka: unit, golden, properties, contract
 	@echo "test-pure: no Kafka"
-	@$(PYTEST) -q -n 2 -m "not mock and not kafka and not cluster and not slow and not fuzz"
+	@$(PYTEST) -q -n 2 \
+	  -m "not mock and not kafka and not cluster and not slow and not fuzz and not chart and not image"
 
 test-fuzz: setup  ## Mutated bodies of every source through the pure part; CONNECTOR_TEST_FUZZ of each
 	@echo "test-fuzz: $${CONNECTOR_TEST_FUZZ:-100000} mutated bodies of each source"
 	@$(PYTEST) -q -n 2 -m fuzz
 
+fuzz: setup  ## For the night: two million mutated bodies of each source, at low priority, with numbers
+	@echo "fuzz: $${CONNECTOR_TEST_FUZZ:-2000000} mutated bodies of each source"
+	@CONNECTOR_TEST_FUZZ=$${CONNECTOR_TEST_FUZZ:-2000000} nice -n 19 $(PYTEST) -q -n 2 -rP -m fuzz tests/fuzz/test_fuzz_bodies.py
+
 test-mock: setup  ## Our clients under exact protocol faults (librdkafka's mock cluster)
 	@echo "test-mock: librdkafka's mock cluster"
 	@$(PYTEST) -q -m "mock and not slow"
 
-test-kafka: setup  ## One real broker: CONNECTOR_TEST_BOOTSTRAP, else Docker, else a local JVM
+test-chart: tools  ## The Helm chart: rendered, validated, bad values refused
+	@echo "test-chart: helm, offline"
+	@$(PYTEST) -q -n 2 -m "chart and not kafka"
+
+test-kafka: tools  ## One real broker: CONNECTOR_TEST_BOOTSTRAP, else Docker, else a local JVM
 	@echo "test-kafka: one real broker, $${CONNECTOR_TEST_KAFKA:-the first way that works}"
-	@$(PYTEST) -q -m "kafka and not cluster and not slow"
+	@$(PYTEST) -q -n 2 --dist loadfile -m "kafka and not cluster and not slow"
 
 test-cluster: setup  ## Real brokers as local JVMs that are killed, paused and cut off
 	@echo "test-cluster: three real brokers as local JVMs"
-	@$(PYTEST) -q -m "cluster and not slow"
+	@$(PYTEST) -q -n 2 --dist worksteal -m "cluster and not slow"
 
 test-ledger: setup  ## 50,000 callbacks, two workers, five kills, and a ledger that accounts for every record
 	@CONNECTOR_TEST_LEDGER=$${CONNECTOR_TEST_LEDGER:-50000} $(PYTEST) -q -s tests/integration/test_ledger.py
+
+chaos: setup  ## Half an hour of load and faults on three brokers, every record accounted for; CHAOS="--minutes 5 --seed 7"
+	@PYTHONPATH=tests/support $(BIN)/python -m tests.chaos $(CHAOS)
+
+mutants: setup  ## Take every guard out of the code once, and see the tests notice
+	@CONNECTOR_TEST_KAFKA=$${CONNECTOR_TEST_KAFKA:-jvm} $(BIN)/python tests/support/mutants.py
+
+tools: setup  ## Build helm into .tools; does nothing when it is there
+	@$(BIN)/python helm/tools.py
+
+image: setup  ## Build the image; needs Docker. PYTHON_IMAGE names its base
+	@$(BIN)/python helm/image/build.py
+
+sbom: setup  ## Write the bill of materials, CycloneDX
+	@$(BIN)/python helm/image/sbom.py dist/sbom.cdx.json
+
+test-image: tools  ## The image as the chart runs it; needs Docker and make image
+	@$(PYTEST) -q -s -m image
 
 check: setup  ## Format, lint, types, import rules, generated files; changes nothing
 	$(BIN)/ruff format --check .

@@ -36,23 +36,32 @@ class Load:
             f"Content-Length: {callbacks.BYTES}\r\n\r\n"
         ).encode()
         self._row = callbacks.FIRST_ROW
+        self._cold = False
         self._answers: dict[int, bytes] = {}
         self._epoll: Final = select.epoll()
         self._sockets: dict[int, socket.socket] = {}
         self.acked: list[bytes] = []
         """Every 202 as it came, head and body."""
+        self.refused = 0
+        """Answers 503 of the warm-up: a cold broker may take longer than the ingress waits for it."""
         for _ in range(CONNECTIONS):
             one = socket.create_connection(("127.0.0.1", port))
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._sockets[one.fileno()] = one
             self._epoll.register(one, select.EPOLLIN)
 
-    def run(self, seconds: float, *, last: bool = False) -> None:
+    def run(self, seconds: float, *, last: bool = False, cold: bool = False) -> None:
         """Keep every connection busy for so long; the `last` time wait for what is open.
+
+        Args:
+            seconds: How long.
+            last: Send nothing more.
+            cold: Only warming up: count a 503 and go on.
 
         Raises:
             Failed: An answer that is no 202, a closed connection, or none answers.
         """
+        self._cold = cold
         end_s = time.monotonic() + seconds
         for number in self._sockets:
             if number not in self._answers:
@@ -73,10 +82,13 @@ class Load:
                     raise Failed("the server closed a connection")
                 self._answers[number] = answer
                 continue
-            if not answer.startswith(b"HTTP/1.1 202"):
-                raise Failed(f"not a 202: {answer[:200]!r}")
             del self._answers[number]
-            self.acked.append(answer)
+            if answer.startswith(b"HTTP/1.1 202"):
+                self.acked.append(answer)
+            elif self._cold and answer.startswith(b"HTTP/1.1 503"):
+                self.refused += 1
+            else:
+                raise Failed(f"not a 202: {answer[:200]!r}")
             then(number)
 
     def _send(self, number: int) -> None:

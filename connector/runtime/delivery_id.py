@@ -15,6 +15,14 @@ def _encode(number: int, length: int) -> str:
     return "".join(_ALPHABET[number >> (5 * place) & 31] for place in reversed(range(length)))
 
 
+def _stamp(ms: int) -> str:
+    """Write 48 bits as `_encode` does in ten digits: in a busy process this comes every few callbacks."""
+    return (
+        f"{_PAIRS[ms >> 40]}{_PAIRS[ms >> 30 & 1023]}{_PAIRS[ms >> 20 & 1023]}"
+        f"{_PAIRS[ms >> 10 & 1023]}{_PAIRS[ms & 1023]}"
+    )
+
+
 class DeliveryIds:
     """Makes ULIDs: 48 bits of milliseconds, 50 random bits of this process, and a counter of 30 bits.
 
@@ -38,7 +46,7 @@ class DeliveryIds:
         ms = now_us // 1000
         if ms > self._ms or self._count >> _COUNT_BITS:
             self._ms = max(ms, self._ms + 1)
-            self._prefix = _encode(self._ms, 10) + self._process
+            self._prefix = _stamp(self._ms) + self._process
             self._count = 0
         count = self._count
         self._count = count + 1

@@ -1,18 +1,20 @@
 """The limits an ASGI callable never sees: it is called only after the head.
 
 A subclass of uvicorn's httptools protocol with a cap on connections, deadlines for head and body, a limit for
-the head, and a close that lets the sender read its answer.
+the head, and a close that lets the sender read its answer. What happens to every request stands in
+`connector.runtime.whole`, its only subclass.
 """
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, ClassVar, Final, cast
+from typing import ClassVar, Final, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from connector.runtime.answers import RETRY_AFTER_S, raw
 from connector.runtime.ingress_counts import NO_SOURCE, Counts
 from connector.runtime.settings import IngressSettings
-from connector.runtime.whole import Take, Whole
 
 LINGER_S: Final = 1.0
 """How long a sender that is still sending may take to read why it was refused."""
@@ -34,7 +36,7 @@ _UPGRADE: Final = raw(b"400 Bad Request", b"bad_request", b"send plain HTTP/1.1,
 _NO_HTTP: Final = raw(b"400 Bad Request", b"bad_request", b"this is not HTTP/1.1")
 
 
-class _Refused(Exception):
+class Refused(Exception):
     """Raised inside a callback of the parser, which then gives the connection up."""
 
 
@@ -74,42 +76,48 @@ class _Wire:
             self._transport.close()
 
 
-class Door(Whole):
-    """One connection. Made by uvicorn, so settings and counts are attributes of a subclass: see `door`."""
+class Door(HttpToolsProtocol):
+    """One connection. Made by uvicorn, so settings and counts are attributes of a subclass."""
 
     limits: ClassVar[IngressSettings]
     counts: ClassVar[Counts]
 
-    _raw: asyncio.Transport
-    _wire: _Wire
-    _deadline: asyncio.TimerHandle | None = None
-    _in_head = True
+    raw: asyncio.Transport
+    wire: _Wire
+    """Stands before `raw` where uvicorn writes."""
+    sender = ""
+    """Address of the other side."""
+    deadline: asyncio.TimerHandle | None = None
+    in_head = True
     """Between the end of one request and the end of the next one's head."""
-    _begun = False
+    begun = False
     """Whether a byte of that head came."""
-    _fed = 0
+    fed = 0
     """Bytes of reads that began in this head."""
-    _chunk = 0
+    chunk = 0
+    """Bytes of the last read."""
+    lingering = False
+    """Whether our side is closed, and the sender may read its answer."""
     _refusal = _NO_HTTP
     _discarded = 0
-    lingering = False
 
     @property
     def busy(self) -> bool:
         """Whether a request is being read or answered."""
-        return self._begun or not self._in_head or super().busy
+        return self.begun or not self.in_head or not self.cycle.response_complete
 
     @property
     def unread(self) -> bool:
         """Whether the sender may still be sending a request."""
-        return self.cycle is None or not self._in_head or self._begun
+        return self.cycle is None or not self.in_head or self.begun
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's base says the narrower type too
         """Let a connection in, or say that there are too many."""
         super().connection_made(transport)
-        self._raw = transport
-        self._wire = _Wire(self, transport)
-        self.transport = cast("asyncio.Transport", self._wire)
+        self.raw = transport
+        self.wire = _Wire(self, transport)
+        self.transport = cast("asyncio.Transport", self.wire)
+        self.sender = self.client[0] if self.client else ""
         if len(self.connections) > self.limits.max_connections:
             self.counts.unacked["connections"] += 1
             self.counts.requests[NO_SOURCE, "503"] += 1
@@ -119,119 +127,89 @@ class Door(Whole):
             else:
                 self.linger()
             return
-        self._deadline = self.loop.call_later(self.limits.head_timeout_s, self._late, "head")
+        self.expect("head")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the timers with the connection."""
-        self._met()
+        self.met()
         self.forget_idling()
         super().connection_lost(exc)
 
-    def data_received(self, data: bytes) -> None:
-        """Parse what came; afterwards a deadline runs wherever a request is incomplete."""
-        if self.lingering:
-            self._discarded += len(data)
-            if self._discarded > LINGER_BYTES:
-                self._raw.abort()
-            return
-        self._chunk = len(data)
-        if self._in_head:
-            self._fed += len(data)
-        super().data_received(data)
-        if self.lingering or self._raw.is_closing():
-            return
-        if not self._in_head:
-            self._go_on()
-        elif self._begun or self._fed:
-            if self._fed > self.limits.max_header_bytes:
-                self._refusal = _LONG_HEAD
-                self.send_400_response("")
-            elif self._deadline is None:
-                self._deadline = self.loop.call_later(self.limits.head_timeout_s, self._late, "head")
+    def discard(self, data: bytes) -> None:
+        """Take what still comes while the sender may read its answer."""
+        self._discarded += len(data)
+        if self._discarded > LINGER_BYTES:
+            self.raw.abort()
 
-    def _go_on(self) -> None:
-        """Wait for the rest of a body."""
-        if self.awaiting:
-            self.hand_over()
-        if self._deadline is None:
-            self._deadline = self.loop.call_later(self.limits.body_timeout_s, self._late, "body")
+    def expect(self, part: str) -> None:
+        """Start the deadline of a head or a body, unless one runs."""
+        if self.deadline is None:
+            limits = self.limits
+            seconds = limits.head_timeout_s if part == "head" else limits.body_timeout_s
+            self.deadline = self.loop.call_later(seconds, self._late, part)
 
-    def on_message_begin(self) -> None:
-        """Note that a head began."""
-        self._begun = True
-        super().on_message_begin()
+    def met(self) -> None:
+        """Stop the deadline."""
+        if self.deadline is not None:
+            self.deadline.cancel()
+            self.deadline = None
 
-    def on_headers_complete(self) -> None:
-        """Refuse a head over the limits, then let uvicorn call the application."""
+    def _late(self, part: str) -> None:
+        self.deadline = None
+        if not self.raw.is_closing():
+            self.counts.late[part] += 1
+            self.raw.close()
+
+    def check_head(self) -> None:
+        """Look at a complete head.
+
+        Raises:
+            Refused: It is over the limits.
+        """
         limits = self.limits
         if len(self.headers) > limits.max_headers or (
-            max(self._fed, self._chunk) > limits.max_header_bytes
+            max(self.fed, self.chunk) > limits.max_header_bytes
             and len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             > limits.max_header_bytes
         ):
             self._refusal = _LONG_HEAD
-            raise _Refused
+            raise Refused
         if self.parser.should_upgrade():  # httptools 0.9 then drops the body, and its proof fails
             self._refusal = _UPGRADE
-            raise _Refused
-        if self._deadline is not None:
-            self._met()
-        self._in_head = self._begun = False
-        self._fed = 0
-        super().on_headers_complete()
+            raise Refused
 
-    def on_message_complete(self) -> None:
-        """Expect the next head."""
-        if self._deadline is not None:
-            self._met()
-        self._in_head = True
-        super().on_message_complete()
-
-    def put(self, answer: bytes) -> None:
-        """Write a whole answer past the wire that would gather its parts."""
-        if not self._wire.is_closing():
-            self._raw.write(answer)
-
-    def on_response_complete(self) -> None:
-        """Send the answer, and go on."""
-        self._wire.flush()
-        super().on_response_complete()
+    def wait_for_head(self) -> None:
+        """Wait for the rest of a head that is not too long already."""
+        if self.fed > self.limits.max_header_bytes:
+            self._refusal = _LONG_HEAD
+            self.send_400_response("")
+        else:
+            self.expect("head")
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  uvicorn's words are not ours
         """Say in JSON why nobody will look at this request, and close."""
-        if self.lingering or self._raw.is_closing():
+        if self.lingering or self.raw.is_closing():
             return
         self.counts.requests[NO_SOURCE, self._refusal[9:12].decode()] += 1
-        self._raw.write(self._refusal)
-        self._met()
+        self.raw.write(self._refusal)
+        self.met()
         self.linger()
 
     def linger(self) -> None:
         """Close our side, and soon the rest: a close with unread bytes resets, and the answer is lost."""
         self.lingering = True
-        self._met()
+        self.met()
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True  # nothing may be written behind the end
             self.cycle.message_event.set()
         self.forget_idling()
-        if self._raw.can_write_eof():
-            self._raw.write_eof()
+        if self.raw.can_write_eof():
+            self.raw.write_eof()
         self.flow.resume_reading()
-        self._deadline = self.loop.call_later(LINGER_S, self._raw.abort)
+        self.deadline = self.loop.call_later(LINGER_S, self.raw.abort)
 
-    def _late(self, part: str) -> None:
-        self._deadline = None
-        if not self._raw.is_closing():
-            self.counts.late[part] += 1
-            self._raw.close()
-
-    def _met(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-
-def door(limits: IngressSettings, counts: Counts, take: Take) -> type[Door]:
-    """Make the protocol class of one ingress; `take` gets what came whole."""
-    members: dict[str, Any] = {"limits": limits, "counts": counts, "take": staticmethod(take)}
-    return type("Door", (Door,), members)
+    def forget_idling(self) -> None:
+        """Stop the timer, which would keep a closed connection in memory."""
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from urllib.parse import unquote
+
+from connector.errors import NotJson
 
 _PARTS: Final = (4, 5)
 """`/hooks/<source>/<endpoint>` and the same with a token, cut at the slashes."""
@@ -18,6 +20,29 @@ def path_of(raw: bytes) -> tuple[str, str, str]:
     if b"%" in raw:
         parts = [unquote(part) for part in parts]
     return parts[2], parts[3], parts[4] if len(parts) == _PARTS[1] else ""
+
+
+def paths_of(endpoints: Iterable[tuple[str, str]]) -> Mapping[bytes, tuple[str, str, str]]:
+    """Lay out what `path_of` says of the paths without a token of all endpoints, (source, id) each."""
+    paths = [f"/hooks/{source}/{name}".encode("latin-1", "replace") for source, name in endpoints]
+    return {raw: path_of(raw) for raw in paths}
+
+
+_NOT_JSON: Final = ("multipart/", "image/", "audio/", "video/", "font/", "application/pdf", "application/zip")
+"""Clearly no JSON; any other type is accepted, since a vendor's may be odd or missing."""
+
+
+def check_kind(headers: Mapping[str, str]) -> None:
+    """Look at what the head says of the body.
+
+    Raises:
+        NotJson: It is encoded, or clearly something else.
+    """
+    coding, kind = headers.get("content-encoding"), headers.get("content-type")
+    if coding and coding.lower() != "identity":
+        raise NotJson
+    if kind and kind != "application/json" and kind.lower().startswith(_NOT_JSON):
+        raise NotJson
 
 
 def headers_of(raw: Sequence[tuple[bytes, bytes]]) -> dict[str, str]:

@@ -21,7 +21,6 @@ from connector.core.source import Source
 from connector.errors import (
     NotAuthentic,
     NotDurable,
-    NotJson,
     NotPost,
     Refused,
     TooLong,
@@ -32,7 +31,7 @@ from connector.model import Callback, Quarantined, RawRecord
 from connector.runtime.answers import Answer, accepted, refusal
 from connector.runtime.buckets import Buckets
 from connector.runtime.delivery_id import DeliveryIds
-from connector.runtime.head import headers_of, path_of
+from connector.runtime.head import check_kind, headers_of, path_of, paths_of
 from connector.runtime.ingress_counts import NO_SOURCE, Counts
 from connector.runtime.pieces import Gone, Receive, body_of, bounded
 from connector.runtime.producer import DurableProducer, Receipt
@@ -46,9 +45,6 @@ ALIVE_S: Final = 5.0
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-_NOT_JSON: Final = ("multipart/", "image/", "audio/", "video/", "font/", "application/pdf", "application/zip")
-"""Clearly no JSON; any other type is accepted, since a vendor's may be odd or missing."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -93,6 +89,7 @@ class Ingress:
         self._authentic = Buckets(settings.rate_per_endpoint)
         self._unverified = Buckets(settings.unverified_rate)
         self._ids = DeliveryIds()
+        self._paths = paths_of(endpoints)
         self._hashes = {key: hashlib.sha256(key[1].encode()).hexdigest()[:12] for key in endpoints}
         self._credentials = frozenset(name for source in sources.values() for name in source.credentials)
         self.draining = False
@@ -160,7 +157,7 @@ class Ingress:
             reply: Called once, in the loop's thread.
         """
         self.counts.in_flight += 1
-        path = path_of(raw_path)
+        path = self._paths.get(raw_path) or path_of(raw_path)
         try:
             headers = headers_of(raw_headers)
             endpoint, received_us = self._admit("POST", path, headers, sender)
@@ -185,8 +182,11 @@ class Ingress:
         if isinstance(outcome, NotDurable):
             answer = self._refuse(outcome)
         else:
-            self.counts.taken(source, taken, self._credentials)
-            answer = accepted(outcome, close=self.draining)
+            try:
+                self.counts.taken(source, taken, self._credentials)
+                answer = accepted(outcome, close=self.draining)
+            except Exception as error:  # noqa: BLE001  as above
+                answer = self._refuse(error)
         self._done(source, answer, reply)
 
     def _done(self, label: str, answer: Answer, reply: Reply) -> None:
@@ -233,10 +233,7 @@ class Ingress:
         """Refuse what needs no look at the body."""
         if method != "POST":
             raise NotPost
-        if headers.get("content-encoding", "identity").lower() not in {"", "identity"}:
-            raise NotJson
-        if headers.get("content-type", "").lower().startswith(_NOT_JSON):
-            raise NotJson
+        check_kind(headers)
         if int(headers.get("content-length", "0")) > self.settings.max_body_bytes:
             raise TooLong
         if self.counts.in_flight > self.settings.max_in_flight:

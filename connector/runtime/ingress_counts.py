@@ -77,15 +77,18 @@ class Counts(Collector):
         """Count what one confirmed callback became; `credentials` are the names of fields to count."""
         if not taken:
             self.empty[source] += 1
-        redacted: set[str] = set()
+            return
         for one in taken:
             if isinstance(one, RawRecord):
                 self.records[source] += 1
             else:
                 self.quarantined[source, one.reason] += 1
-            redacted.update(one.meta.redacted)
-        for name in credentials.intersection(redacted):
-            self.redacted[name] += 1
+        redacted: Iterable[str] = taken[0].meta.redacted
+        if len(taken) > 1:  # a name counts once per callback
+            redacted = {name for one in taken for name in one.meta.redacted}
+        for name in redacted:
+            if name in credentials:
+                self.redacted[name] += 1
 
     def collect(self) -> Iterable[Metric]:
         """Give the current values; called from the thread of the scrape."""

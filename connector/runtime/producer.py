@@ -244,15 +244,21 @@ class DurableProducer:
         now = time.monotonic()
         for way in finished:
             self._open.pop(way, None)
-            if way.error is None:
-                self.lookout.delivered(now)
-                self._counts.acked(now - way.began)
-                way.received()
-            else:
-                self.lookout.failed(now)
-                self._warn(way.error)
-                late = way.error.code() == KafkaError._MSG_TIMED_OUT  # noqa: SLF001  its public name
-                way.failed("ack_timeout" if late else "refused")
+            try:
+                self._conclude(way, now)
+            except Exception as error:  # noqa: BLE001  a bug with one callback must not leave the others unanswered
+                _log.error("a bug while answering a callback: %s", type(error).__name__)
+
+    def _conclude(self, way: _Way, now: float) -> None:
+        if way.error is None:
+            self.lookout.delivered(now)
+            self._counts.acked(now - way.began)
+            way.received()
+        else:
+            self.lookout.failed(now)
+            self._warn(way.error)
+            late = way.error.code() == KafkaError._MSG_TIMED_OUT  # noqa: SLF001  its public name
+            way.failed("ack_timeout" if late else "refused")
 
     def _sweep(self) -> None:
         """Let go of callbacks whose deadline passed: librdkafka itself may be a second late."""

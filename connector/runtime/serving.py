@@ -16,10 +16,10 @@ from typing import Final
 import uvicorn
 
 from connector.errors import Misconfigured
-from connector.runtime.door import door
 from connector.runtime.ingress import Ingress
 from connector.runtime.producer import ProducerFailed
 from connector.runtime.settings import IngressSettings
+from connector.runtime.whole import door
 
 BACKLOG: Final = 2048
 _FILES_BESIDE: Final = 256

@@ -2,17 +2,20 @@
 
 Nearly every callback fits into one read. For those uvicorn's request cycle is only cost: a task, two turns of
 the loop, four messages. What comes in pieces, pipelined, or in any unusual way goes on to uvicorn as before.
+Everything that happens to each request stands here, in one place; the limits are in `connector.runtime.door`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import httptools
 
 from connector.runtime.answers import Answer
+from connector.runtime.door import Door
+from connector.runtime.ingress_counts import Counts
+from connector.runtime.settings import IngressSettings
 
 Reply = Callable[[Answer], None]
 Take = Callable[[bytes, "list[tuple[bytes, bytes]]", bytes, str, Reply], None]
@@ -33,7 +36,7 @@ class _Visit:
 
     message_event: ClassVar[_Nobody] = _Nobody()
 
-    def __init__(self, protocol: Whole, *, keep_alive: bool) -> None:
+    def __init__(self, protocol: Whole, keep_alive: bool) -> None:  # noqa: FBT001  made for every request
         self._protocol = protocol
         self.keep_alive = keep_alive
         self.disconnected = False
@@ -46,8 +49,8 @@ class _Visit:
             self._protocol.answered(answer, close=answer.close or not self.keep_alive)
 
 
-class Whole(HttpToolsProtocol):
-    """uvicorn's protocol with a shorter way for whole requests, and one timer per idle connection."""
+class Whole(Door):
+    """The door with a shorter way for whole requests, and one timer per idle connection."""
 
     take: ClassVar[Take]
 
@@ -56,19 +59,55 @@ class Whole(HttpToolsProtocol):
     _body = b""
     _idle_since = 0.0
 
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; afterwards a deadline runs wherever a request is incomplete."""
+        if self.lingering:
+            self.discard(data)
+            return
+        self.chunk = len(data)
+        if self.in_head:
+            self.fed += len(data)
+        try:
+            self.parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):  # one raised in the callbacks, too
+            self.send_400_response("")
+            return
+        if self.in_head and not self.begun and not self.fed:
+            return
+        if self.lingering or self.raw.is_closing():
+            return
+        if self.in_head:
+            self.wait_for_head()
+        else:
+            if self.awaiting:
+                self.hand_over()
+            self.expect("body")
+
     def on_message_begin(self) -> None:
         """Begin with what every request needs; uvicorn's scope only where uvicorn goes on."""
+        self.begun = True
         self.url = b""
         self.expect_100_continue = False
         self.headers = []
 
     def on_headers_complete(self) -> None:
-        """Wait for the body where nothing speaks against the short way."""
-        url, cycle = self.url, self.cycle
+        """Check the head; wait for the body where nothing speaks against the short way."""
+        limits, parser = self.limits, self.parser
+        if (
+            len(self.headers) > limits.max_headers
+            or max(self.fed, self.chunk) > limits.max_header_bytes
+            or parser.should_upgrade()
+        ):
+            self.check_head()
+        if self.deadline is not None:
+            self.met()
+        self.in_head = self.begun = False
+        self.fed = 0
         self._body = b""
+        url, cycle = self.url, self.cycle
         self.awaiting = (
             (cycle is None or cycle.response_complete)
-            and self.parser.get_method() == b"POST"
+            and parser.get_method() == b"POST"
             and url[:1] == b"/"
             and b"?" not in url
             and b"#" not in url
@@ -87,20 +126,20 @@ class Whole(HttpToolsProtocol):
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Take the request, which came whole."""
+        """Take the request if it came whole, and expect the next head."""
+        if self.deadline is not None:
+            self.met()
+        self.in_head = True
         if not self.awaiting:
             super().on_message_complete()
             return
         self.awaiting = False
-        if self.transport.is_closing():
+        if self.lingering or self.raw.is_closing():
             return
         parser = self.parser
-        keep_alive = parser.should_keep_alive() and parser.get_http_version() != "1.0"
-        visit = _Visit(self, keep_alive=keep_alive)
+        visit = _Visit(self, parser.should_keep_alive() and parser.get_http_version() != "1.0")
         self.cycle = visit  # type: ignore[assignment]  # it has what uvicorn asks of one
-        type(self).take(
-            self.url, self.headers, self._body, self.client[0] if self.client else "", visit.reply
-        )
+        type(self).take(self.url, self.headers, self._body, self.sender, visit.reply)
 
     def hand_over(self) -> None:
         """Let uvicorn go on with a request whose head is complete."""
@@ -114,19 +153,27 @@ class Whole(HttpToolsProtocol):
             super().on_body(body)
 
     def answered(self, answer: Answer, *, close: bool) -> None:
-        """Write an answer in one go, then close or expect the next request."""
-        defaults = _lines(tuple(self.server_state.default_headers))
-        self.put(answer.wire(defaults, close=close))
+        """Write an answer in one go, then close or expect the next request.
+
+        Reading was not paused: uvicorn does that for a request in pieces or behind another one.
+        """
+        state, raw = self.server_state, self.raw
+        closing = self.lingering or raw.is_closing()
+        if not closing:
+            raw.write(answer.wire(_lines(state.default_headers), close=close))
         if close:
             self.transport.close()
-        self.on_response_complete()
-
-    def put(self, answer: bytes) -> None:
-        """Write a whole answer."""
-        self.transport.write(answer)
+        if close or closing or self.pipeline:
+            self.on_response_complete()
+            return
+        state.total_requests += 1
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._watch(self.timeout_keep_alive)
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, or begin to be idle."""
+        """Send what uvicorn wrote; go on with the next request, or begin to be idle."""
+        self.wire.flush()
         if self.pipeline or self.transport.is_closing():
             self.forget_idling()
             super().on_response_complete()
@@ -143,12 +190,6 @@ class Whole(HttpToolsProtocol):
     def _unset_keepalive_if_required(self) -> None:
         """Let the timer run: it looks by itself whether the connection was idle."""
 
-    def forget_idling(self) -> None:
-        """Stop the timer, which would keep a closed connection in memory."""
-        if self.timeout_keep_alive_task is not None:
-            self.timeout_keep_alive_task.cancel()
-            self.timeout_keep_alive_task = None
-
     def timeout_keep_alive_handler(self) -> None:
         """Close the connection if it was idle for long enough; look again where it was not."""
         self.timeout_keep_alive_task = None
@@ -160,17 +201,23 @@ class Whole(HttpToolsProtocol):
         else:
             super().timeout_keep_alive_handler()
 
-    @property
-    def busy(self) -> bool:
-        """Whether a request is being read or answered."""
-        return not self.cycle.response_complete
+
+def door(limits: IngressSettings, counts: Counts, take: Take) -> type[Whole]:
+    """Make the protocol class of one ingress; `take` gets what came whole."""
+    members: dict[str, Any] = {"limits": limits, "counts": counts, "take": staticmethod(take)}
+    return type("Door", (Whole,), members)
 
 
-@lru_cache(maxsize=4)
-def _lines(headers: tuple[tuple[bytes, bytes], ...]) -> bytes:
-    """Write uvicorn's headers of every answer, which change once a second."""
-    return b"".join(b"%b: %b\r\n" % one for one in headers)
+def _lines(headers: list[tuple[bytes, bytes]]) -> bytes:
+    """Write uvicorn's headers of every answer; it makes a new list once a second."""
+    global _written  # noqa: PLW0603  one pair for the process, as the headers are
+    known, lines = _written
+    if known is not headers:
+        lines = b"".join(b"%b: %b\r\n" % one for one in headers)
+        _written = headers, lines
+    return lines
 
 
+_written: tuple[list[tuple[bytes, bytes]], bytes] = [], b""
 _EARLY_S: Final = 0.01
 """How much too early a timer may be."""

@@ -23,7 +23,7 @@ def deliver(kafka: MockKafka, **properties: object) -> list[KafkaError | None]:
     answers: list[KafkaError | None] = []
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "acks": "all", **properties})
     producer.produce("raw", b"{}", on_delivery=lambda error, _: answers.append(error))
-    producer.flush(20)
+    producer.flush(30)
     return answers
 
 
@@ -57,19 +57,19 @@ def test_a_dead_cluster_times_the_record_out(kafka: MockKafka) -> None:
 
     assert error is not None
     assert error.code() == KafkaError._MSG_TIMED_OUT  # noqa: SLF001  its public name
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20  # the client's own time-out would be 300 s
 
 
 def test_a_fenced_commit_is_fatal(kafka: MockKafka) -> None:
     producer = Producer({"bootstrap.servers": kafka.bootstrap, "transactional.id": "worker"})
-    producer.init_transactions(10)
+    producer.init_transactions(30)
     producer.begin_transaction()
     producer.produce("raw", b"{}")
-    producer.flush(10)
+    producer.flush(30)
     kafka.fail(END_TXN, PRODUCER_FENCED)
 
     with pytest.raises(KafkaException) as caught:
-        producer.commit_transaction(10)
+        producer.commit_transaction(30)
 
     assert caught.value.args[0].fatal()
     assert caught.value.args[0].code() == KafkaError._FENCED  # noqa: SLF001  its public name

@@ -138,6 +138,13 @@ def test_two_headers_do_not_add_up_to_a_secret_with_a_line_feed_in_it() -> None:
     assert refused(both, HeaderSecret("authorization", (halves,)))
 
 
+def test_of_one_secret_that_stands_twice_the_first_place_is_told() -> None:
+    for scheme in (HeaderSecret("authorization", (OLD, NEW, NEW)), UrlToken((OLD, NEW, NEW))):
+        given = token_of(UrlToken((NEW,)))
+
+        assert scheme.proves(callback({"authorization": given}, token=given)) == 1
+
+
 def test_a_url_token_proves_and_two_live_while_rotating() -> None:
     both = UrlToken((NEW, TOKEN))
 
@@ -295,3 +302,16 @@ def test_a_company_that_is_a_credential_stands_as_its_digest() -> None:
     assert key not in repr(bound) + repr(mapped)
     with pytest.raises(ForeignTenant):
         bound.tenant_of("25508d90-7c58-49cd-8baf-7274a3a0420d")
+
+
+def test_only_company_ids_of_the_configuration_are_kept_with_their_digest() -> None:
+    digest = company_digest("Hidden")
+    bound = Endpoint(
+        source="duett", id="e", tenant="acme", companies=frozenset({"ABC", digest}), schemes=(HEADER,)
+    )
+    mapped = Endpoint(source="duett", id="e", tenants={"Abc": "one", digest: "two"}, schemes=(HEADER,))
+
+    for endpoint in (bound, mapped):
+        for company in ("abc", " ABC ", "hidden", "stranger", digest, ""):
+            assert endpoint.digest_of(company) == company_digest(company)
+        assert endpoint.digests == {"abc": company_digest("abc")}

@@ -18,7 +18,7 @@ from prometheus_client.core import CollectorRegistry
 from connector.cli import main
 from connector.cli.samples import SAMPLES
 from connector.model import ChangelogRecord, Outcome
-from connector.runtime import counts
+from connector.runtime import counts, guards
 from connector.runtime.environment import CONFIG, FOR_TESTS, KAFKA, PREFIX, variables
 from connector.runtime.ingress_counts import Counts
 from connector.runtime.settings import Settings
@@ -135,6 +135,9 @@ def test_every_variable_that_is_named_is_read(page: Path) -> None:
 def test_every_setting_that_is_named_exists(page: Path) -> None:
     groups = "topics|registry|ingress|operations|worker"
     known = {name.removeprefix(PREFIX).lower().replace("__", ".") for name, _ in variables(Settings)}
+    if page.name == "kubernetes.md":  # it names values of the chart, too
+        values = yaml.safe_load((ROOT / "helm" / "connector" / "values.yaml").read_text())
+        known |= {f"{role}.{name}" for role in ("ingress", "worker") for name in values[role]}
     for text in INLINE.findall(FENCE.sub("", page.read_text())):
         if named := re.match(rf"((?:{groups})\.[a-z_]+)(?::.*)?$", text):
             assert named[1] in known or named[1].endswith((".py", ".md")), text
@@ -143,6 +146,7 @@ def test_every_setting_that_is_named_exists(page: Path) -> None:
 @every_page
 def test_every_metric_that_is_named_is_counted(page: Path) -> None:
     assert counts.KEYS is not None
+    assert guards.VIOLATIONS is not None
     door = CollectorRegistry()
     door.register(Counts())
     families = [family for registry in (METRICS, door) for family in registry.collect()]

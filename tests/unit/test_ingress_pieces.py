@@ -1,19 +1,23 @@
 """The small parts of the door by themselves: delivery ids, buckets, counts, the producer's properties."""
 
 import ast
+import asyncio
+import logging
 from pathlib import Path
 from typing import get_type_hints
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from rig import NOBODY, build
 
 import connector
 from connector.errors import Misconfigured
+from connector.model import EntityKey, RawMeta, RawRecord
 from connector.runtime.answers import accepted
 from connector.runtime.buckets import Buckets
 from connector.runtime.delivery_id import DeliveryIds
 from connector.runtime.ingress_counts import Counts
-from connector.runtime.producer import Receipt
+from connector.runtime.producer import Receipt, _Way
 from connector.runtime.producer_config import connect, properties
 from connector.runtime.settings import IngressSettings
 
@@ -155,3 +159,55 @@ def test_only_the_producer_makes_receipts_and_only_a_receipt_makes_a_202():
     assert makers == {"producer.py"}
     assert answers == {"answers.py"}
     assert get_type_hints(accepted)["receipt"] is Receipt
+
+
+def test_a_bug_while_counting_is_answered_with_503_and_leaves_nothing_in_flight(
+    caplog: pytest.LogCaptureFixture,
+):
+    async def scene():
+        ingress, answers = build(NOBODY), []
+        ingress.counts.in_flight = 1
+
+        ingress._settle("duett", [object()], answers.append, Receipt("0" * 26, 1, 0))  # noqa: SLF001
+
+        assert [one.status for one in answers] == ["503"]
+        assert ingress.counts.in_flight == 0
+        assert ingress.counts.unacked["bug"] == 1
+        assert ingress.counts.requests == {("duett", "503"): 1}
+
+    caplog.set_level(logging.ERROR)
+    asyncio.run(scene())
+    assert "AttributeError" in caplog.text
+
+
+def test_a_bug_with_one_callback_does_not_leave_its_neighbours_unanswered(caplog: pytest.LogCaptureFixture):
+    async def scene():
+        producer, told = build(NOBODY).producer, []
+
+        def fails(_: object) -> None:
+            raise ValueError("canary")
+
+        ways = [_Way("0" * 26, 1, 0) for _ in range(3)]
+        for way, settle in zip(ways, (told.append, fails, told.append), strict=True):
+            way.settle = settle
+            producer._open[way] = None  # noqa: SLF001
+        producer._complete(ways)  # noqa: SLF001
+
+        assert len(told) == 2
+        assert producer._open == {}  # noqa: SLF001
+
+    asyncio.run(scene())
+    assert "ValueError" in caplog.text
+    assert "canary" not in caplog.text
+
+
+def test_a_redacted_field_is_counted_once_per_callback():
+    counts = Counts()
+    meta = RawMeta(delivery_id="", received_us=0, redacted=("clientKey", "other"))
+    record = RawRecord(EntityKey.of("duett", "acme", "customer", "1"), b"", meta)
+    for taken in ([record], [record, record], []):
+        counts.taken("duett", taken, frozenset({"clientKey"}))
+
+    assert counts.redacted == {"clientKey": 2}
+    assert counts.records == {"duett": 3}
+    assert counts.empty == {"duett": 1}

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from connector.core import redact as redacting
 from connector.core.redact import redact
 
 NAMES = ("integrationKey", "clientKey", "ftpServer", "ftpPassword")
@@ -111,6 +112,42 @@ def test_redacting_again_changes_nothing() -> None:
     once, _ = redact(b'{"clientKey":5,"data":"{\\"ftpPassword\\":[1]}"}', NAMES)
 
     assert redact(once, NAMES)[0] == once
+
+
+USUAL = b'{"a":1,"integrationKey":"canary","clientKey":"canary","data":"{\\"id\\":1}"}'
+
+
+def usual(body: bytes, *, plain: bool = False) -> tuple[bytes, tuple[str, ...]] | None:
+    return redacting._usual(body, redacting._plan(NAMES), plain=plain)  # noqa: SLF001  the short way by itself
+
+
+def test_a_usual_body_takes_the_short_way() -> None:
+    masked = USUAL.replace(b"canary", b"***")
+
+    assert usual(USUAL) == usual(USUAL, plain=True) == (masked, ("integrationKey", "clientKey"))
+    assert usual(USUAL.replace(b"Key", b"KEY")) is not None
+    assert usual(b'{"a":1}') == (b'{"a":1}', ())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        USUAL.replace(b'"a":1', b'"clientKey":"canary"'),
+        USUAL.replace(b'"a":1', b'"ftpServer":"canary"'),
+        USUAL.replace(b"{\\", b'{\\"clientKey\\":\\"canary\\",\\'),
+        USUAL.replace(b'"clientKey":', b'"clientKey" :'),
+        USUAL.replace(b'"clientKey":"canary"', b'"clientKey":17'),
+        USUAL.replace(b'"clientKey":"can', b'"clientKey":"can\\"'),
+        USUAL.replace(b'"clientKey"', b'\\"clientKey"'),
+        USUAL.replace(b'"a":1', rb'"a":"cl\u0069entKey"'),
+        USUAL[: USUAL.index(b'","data')],
+        USUAL[1:].replace(b'"a":1,', b"").replace(b'"integrationKey":"canary",', b""),
+        b'{"clientKey":"canary","integrationKey":"canary"}',
+    ],
+    ids=range(11),
+)
+def test_any_other_body_takes_the_long_way(body: bytes) -> None:
+    assert usual(body) is None
 
 
 @pytest.mark.parametrize(
