@@ -151,10 +151,12 @@ def company_hash(privacy: Privacy, source: str, endpoint: str, digest: str) -> s
 
 
 def _key(source: Source, tenant: str, address: Address) -> EntityKey:
-    key = EntityKey.of(source.name, tenant, address.entity, address.id)
-    if len(key.text) > KEY_CHARACTERS:
-        raise OverLimits(f"{source.name}.id", f"its key would be longer than {KEY_CHARACTERS} characters")
-    return key
+    # Looked at before it is escaped, too: a megabyte of foreign letters would become three on the way.
+    if len(address.id) <= KEY_CHARACTERS:
+        key = EntityKey.of(source.name, tenant, address.entity, address.id)
+        if len(key.text) <= KEY_CHARACTERS:
+            return key
+    raise OverLimits(f"{source.name}.id", f"its key would be longer than {KEY_CHARACTERS} characters")
 
 
 def _meta(callback: Callback) -> RawMeta:

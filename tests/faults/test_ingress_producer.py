@@ -275,7 +275,7 @@ def test_an_outage_under_load_keeps_memory_and_answers_bounded():
         assert slowest < 10  # 5 s are promised
         assert grown_kb < 64 * 1024
 
-    scene(story, queue_kbytes=1024)
+    scene(story, queue_kbytes=1024, head_timeout_s=60, body_timeout_s=60)
 
 
 def test_a_full_queue_is_503_at_once():
