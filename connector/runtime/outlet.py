@@ -1,9 +1,10 @@
 """The only way out: a cycle's records and its consumed offsets become visible together, or never.
 
 Cycles commit strictly in number order, each under the group metadata its records were polled with. An error
-the client calls abortable aborts and reads again. A producer that Kafka's absence has worn out, fenced by a
-time-out or without an outcome, is replaced by one of the same id, which fences it; then everything is read
-again, for nobody knows how the last commit ended. Anything else ends the process. Nothing is skipped.
+the client calls abortable aborts and reads again. A producer that Kafka's absence has worn out, ended by an
+error or without an outcome, is replaced by one of the same id, which fences it; then everything is read
+again, for nobody knows how the last commit ended. Five failures in a row, and anything else, end the process.
+Nothing is skipped.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 import faust
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaException
 
 from connector.errors import ConnectorError
 from connector.runtime import counts
@@ -149,11 +150,11 @@ class Outlet(faust.Service):
                 raise
             counts.TRANSACTIONS.labels("unknown").inc()
             await self._replace(unknown)
-        except KafkaException as fenced:
-            if self._was_away() or fenced.args[0].code() != KafkaError._FENCED:  # noqa: SLF001  its public name
+        except KafkaException as ended:
+            if self._was_away() or self.should_stop:
                 raise
-            self._count("transactional producer fenced", fenced)
-            await self._replace(fenced)
+            self._count("transactional producer ended", ended)
+            await self._replace(ended)
         else:
             self._failures, self._stood_still = 0, False
             self._state.commit(cycle)
