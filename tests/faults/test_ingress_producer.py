@@ -36,6 +36,8 @@ def scene(story: Callable[[Rig, MockKafka], Coroutine[None, None, None]], *, bro
         with MockKafka(brokers) as kafka:
             for name in topics():
                 kafka.topic(name, PARTITIONS)
+                for partition in range(PARTITIONS):  # else chance decides, and a broker may lead none
+                    kafka("partition_set_leader", name, partition, 1 + partition % brokers)
             async with running(build(kafka.bootstrap, **limits)) as rig:
                 await rig.ready(SLOW_S)
                 await story(rig, kafka)
