@@ -1,6 +1,6 @@
 """What a vendor must say about itself: how its body is cut, where a part lands, what it means.
 
-A vendor is one module in `connector.sources` ending in `SOURCE = Source(...)`. All three functions
+A vendor is one module in `connector.sources` that ends in `SOURCE`, a `Source`. All its functions
 are pure: bytes in, nouns out, and they refuse with `connector.errors.Unusable` only.
 """
 
@@ -8,12 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import tzinfo
-from typing import Literal, Self
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 import msgspec
 
-from connector.core.pointers import Pointer
+from connector.core.pointers import Pointer, pointed
 from connector.model import Callback, EntityKey, Fields, RawRecord, Reading
+
+if TYPE_CHECKING:
+    from connector.core.events import EventTable
 
 
 class Part(msgspec.Struct, frozen=True, gc=False):
@@ -118,3 +122,35 @@ class Source(msgspec.Struct, frozen=True):
     def at(self, endpoint: str) -> Source:
         """Give the dialect of an endpoint; of one that is configured no more, the plain one."""
         return self.tuned.get(endpoint, self)
+
+
+_NO_POINTERS: Final[Mapping[str, tuple[str, ...]]] = {}
+
+
+def tunable(source: Source, table: EventTable, names: Mapping[str, tuple[str, ...]] = _NO_POINTERS) -> Source:
+    """Give a source that takes what an operator says of an endpoint.
+
+    Its functions take that as arguments, with the source's own as the default, so that an endpoint without
+    options pays nothing: `address` and `normalise` take `events`, `normalise` takes `zone`, and both take
+    `given`, the pointers laid out, where the source names fields for them.
+
+    Args:
+        source: As it reads endpoints of which nothing is said.
+        table: Its events.
+        names: Field whose place may be given -> names in lower case it is looked for under.
+    """
+
+    def tune(given: Given) -> Source:
+        told: dict[str, object] = {"events": table.aliased(given.aliases)}
+        if names:
+            told["given"] = pointed(given.pointers, names)
+        return msgspec.structs.replace(
+            tuned,
+            address=partial(address, **told),
+            normalise=partial(normalise, **told, zone=given.zone),
+        )
+
+    address: Callable[..., tuple[Address, ...]] = source.address
+    normalise: Callable[..., Reading] = source.normalise
+    tuned = msgspec.structs.replace(source, tune=tune, pointers=tuple(names))
+    return tuned

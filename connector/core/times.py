@@ -128,6 +128,14 @@ def tolerant(text: str, local: tzinfo | None = None) -> tuple[int, tuple[str, ..
     return _in_calendar(ticks), used
 
 
+def sent_time(value: object, local: tzinfo | None = None) -> tuple[int | None, tuple[str, ...]]:
+    """Read as `tolerant` does whatever stands where a time should; (None, ()) where it is no instant."""
+    try:
+        return tolerant(value, local) if isinstance(value, str) else (None, ())
+    except ValueError:
+        return None, ()
+
+
 def in_zone(wall: int, zone: tzinfo) -> tuple[int, tuple[str, ...]]:
     """Read what a clock on a wall of this zone shows.
 

@@ -12,17 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import tzinfo
-from functools import partial
 from typing import Final
-
-import msgspec
 
 from connector.core import visma, visma_tell, visma_times
 from connector.core.events import SYSTEM, EventTable, row, tell_row
 from connector.core.join import Rank, canonical
-from connector.core.pointers import Pointed, pointed
+from connector.core.pointers import Pointed
 from connector.core.read import duplicated
-from connector.core.source import Address, Given, Part, Shape, Source
+from connector.core.source import Address, Part, Shape, Source, tunable
 from connector.core.tolerances import FIELD_ASSUMED, distinct
 from connector.entities import ENTITIES
 from connector.errors import NoEntityId
@@ -180,25 +177,17 @@ def derive(key: EntityKey) -> Fields:
     return {"voucher_id": voucher, "ref_number": reference}
 
 
-def tune(given: Given) -> Source:
-    """Give this dialect with another table, other places of fields and another zone."""
-    events, ways = EVENTS.aliased(given.aliases), pointed(given.pointers, POINTED)
-    return msgspec.structs.replace(
-        SOURCE,
-        address=partial(address, events=events, given=ways),
-        normalise=partial(normalise, events=events, given=ways, zone=given.zone),
-    )
-
-
-SOURCE: Final = Source(
-    name=NAME,
-    title="Visma Journal Transaction",
-    split=split,
-    address=address,
-    normalise=normalise,
-    derive=derive,
-    shapes=SHAPES,
-    events=ROWS,
-    tune=tune,
-    pointers=tuple(POINTED),
+SOURCE: Final = tunable(
+    Source(
+        name=NAME,
+        title="Visma Journal Transaction",
+        split=split,
+        address=address,
+        normalise=normalise,
+        derive=derive,
+        shapes=SHAPES,
+        events=ROWS,
+    ),
+    EVENTS,
+    POINTED,
 )

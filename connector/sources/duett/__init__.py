@@ -15,36 +15,24 @@ Source: Duett "WebHook" guide. Missed events stay five days at /WebHook/v2/Notif
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Final
 
-import msgspec
-
-from connector.core.source import Given, Source
+from connector.core.source import Source, tunable
 from connector.sources.duett.reading import address, derive, normalise, split
 from connector.sources.duett.table import CREDENTIALS, EVENTS, NAME, ROWS, SHAPES
 
-
-def tune(given: Given) -> Source:
-    """Give this dialect with another table and another zone."""
-    events = EVENTS.aliased(given.aliases)
-    return msgspec.structs.replace(
-        SOURCE,
-        address=partial(address, events=events),
-        normalise=partial(normalise, events=events, zone=given.zone),
-    )
-
-
-SOURCE: Final = Source(
-    name=NAME,
-    title="Duett",
-    split=split,
-    address=address,
-    normalise=normalise,
-    derive=derive,
-    shapes=SHAPES,
-    events=ROWS,
-    tune=tune,
-    credentials=CREDENTIALS,
-    company_credential="clientKey",
+SOURCE: Final = tunable(
+    Source(
+        name=NAME,
+        title="Duett",
+        split=split,
+        address=address,
+        normalise=normalise,
+        derive=derive,
+        shapes=SHAPES,
+        events=ROWS,
+        credentials=CREDENTIALS,
+        company_credential="clientKey",
+    ),
+    EVENTS,
 )

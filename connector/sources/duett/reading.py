@@ -15,7 +15,7 @@ from connector.core.flat import Flat, flat
 from connector.core.join import canonical
 from connector.core.read import check, decode, duplicated, elements, fold, repair, tidy
 from connector.core.source import Address, EventRow, Part
-from connector.core.times import tolerant
+from connector.core.times import sent_time
 from connector.core.tolerances import (
     DATA_OBJECT,
     FIELD_ALIAS,
@@ -201,7 +201,7 @@ def normalise(raw: RawRecord, events: EventTable = EVENTS, zone: tzinfo | None =
     thing, verb = _name(envelope)
     known = events.find(f"{thing} {verb}")
     when = envelope.get("eventtime")
-    occurred, used = _ticks(when, zone)
+    occurred, used = sent_time(when, zone)
     reading = Reading(
         event_id=_event_id(raw, thing, verb, when),
         event_type=f"{thing}.{verb}",
@@ -238,13 +238,6 @@ def _event_id(raw: RawRecord, thing: str, verb: str, when: object) -> str:
     """Make the id the vendor does not send; a copy fetched later gets the same one (A-54)."""
     said = [raw.key.tenant, thing.lower(), verb.lower(), when, raw.key.id]
     return hashlib.sha256(canonical(said)).hexdigest()[:32]
-
-
-def _ticks(when: object, zone: tzinfo | None) -> tuple[int | None, tuple[str, ...]]:
-    try:
-        return tolerant(when, zone) if isinstance(when, str) else (None, ())
-    except ValueError:
-        return None, ()
 
 
 def _tell(reading: Reading, known: EventRow, entity: str, envelope: dict[str, Any]) -> None:

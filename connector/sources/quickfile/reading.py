@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import tzinfo
-from functools import partial
 from typing import Any, Final
-
-import msgspec
 
 from connector.core.convert import Fill
 from connector.core.events import SYSTEM, EventTable, tell_row
 from connector.core.join import Rank
 from connector.core.read import decode, duplicated, fold
-from connector.core.source import Address, EventRow, Given, Part, Source
-from connector.core.times import tolerant
+from connector.core.source import Address, EventRow, Part, Source, tunable
+from connector.core.times import sent_time
 from connector.core.tolerances import (
     BOOLEAN_TEXT,
     FIELD_ALIAS,
@@ -109,7 +106,7 @@ def normalise(raw: RawRecord, events: EventTable = EVENTS, zone: tzinfo | None =
     sent = _object(raw.body)
     item = fold(sent, NAME)
     known = events.find(raw.meta.event)
-    occurred, used = _ticks(item.get("timestamp"), zone)
+    occurred, used = sent_time(item.get("timestamp"), zone)
     reading = Reading(
         event_id=raw.meta.event_id,
         event_type=raw.meta.event,
@@ -156,13 +153,6 @@ def _tell_forms(reading: Reading, item: dict[str, Any], sent: dict[str, Any]) ->
         used.append(BOOLEAN_TEXT)
     if used:
         reading.tolerances = distinct(reading.tolerances, used)
-
-
-def _ticks(when: object, zone: tzinfo | None) -> tuple[int | None, tuple[str, ...]]:
-    try:
-        return tolerant(when, zone) if isinstance(when, str) else (None, ())
-    except ValueError:
-        return None, ()
 
 
 def _millis(reading: Reading) -> int | None:
@@ -261,26 +251,18 @@ def derive(_key: EntityKey) -> Fields:
     return {}
 
 
-def tune(given: Given) -> Source:
-    """Give this dialect with another table and another zone."""
-    events = EVENTS.aliased(given.aliases)
-    return msgspec.structs.replace(
-        SOURCE,
-        address=partial(address, events=events),
-        normalise=partial(normalise, events=events, zone=given.zone),
-    )
-
-
-SOURCE: Final = Source(
-    name=NAME,
-    title="QuickFile",
-    split=split,
-    address=address,
-    normalise=normalise,
-    derive=derive,
-    shapes=SHAPES,
-    events=ROWS,
-    tune=tune,
-    credentials=("Signature",),
-    zone_assumed=True,
+SOURCE: Final = tunable(
+    Source(
+        name=NAME,
+        title="QuickFile",
+        split=split,
+        address=address,
+        normalise=normalise,
+        derive=derive,
+        shapes=SHAPES,
+        events=ROWS,
+        credentials=("Signature",),
+        zone_assumed=True,
+    ),
+    EVENTS,
 )

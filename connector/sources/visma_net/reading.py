@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import tzinfo
-from functools import partial
 from typing import Final
-
-import msgspec
 
 from connector.core import visma, visma_tell, visma_times
 from connector.core.events import SYSTEM, EventTable, tell_row
 from connector.core.join import Rank
 from connector.core.read import duplicated
-from connector.core.source import Address, EventRow, Given, Part, Source
+from connector.core.source import Address, EventRow, Part, Source, tunable
 from connector.core.tolerances import ID_FALLBACK, distinct
 from connector.entities import ENTITIES
 from connector.errors import NoEntityId
@@ -159,24 +156,16 @@ def derive(key: EntityKey) -> Fields:
     return fields
 
 
-def tune(given: Given) -> Source:
-    """Give this dialect with another table and another zone."""
-    events = EVENTS.aliased(given.aliases)
-    return msgspec.structs.replace(
-        SOURCE,
-        address=partial(address, events=events),
-        normalise=partial(normalise, events=events, zone=given.zone),
-    )
-
-
-SOURCE: Final = Source(
-    name=NAME,
-    title="Visma.net ERP",
-    split=split,
-    address=address,
-    normalise=normalise,
-    derive=derive,
-    shapes=SHAPES,
-    events=ROWS,
-    tune=tune,
+SOURCE: Final = tunable(
+    Source(
+        name=NAME,
+        title="Visma.net ERP",
+        split=split,
+        address=address,
+        normalise=normalise,
+        derive=derive,
+        shapes=SHAPES,
+        events=ROWS,
+    ),
+    EVENTS,
 )
