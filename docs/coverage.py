@@ -95,8 +95,7 @@ def requirements(page: str) -> dict[str, Row]:
 def look(root: Path, sources: Mapping[str, Source]) -> Matrix:
     """Gather everything; faults are told by id, with what is missing."""
     rows = requirements((root / "docs" / "requirements.md").read_text())
-    with (root / "tests" / "unit" / "events.csv").open() as file:
-        events = list(csv.DictReader(file))
+    events = list(csv.DictReader((root / "tests" / "unit" / "events.csv").read_text().splitlines()))
     shown: dict[str, list[str]] = {id_: [] for id_ in rows}
     faults = []
     for id_, place in [*pointed(root, rows.values(), faults), *tests(root), *pages(root)]:
@@ -138,8 +137,7 @@ def event_faults(root: Path, event: Mapping[str, str], sources: Mapping[str, Sou
         return
     if (row.entity or "") != event["entity"] or row.operation != event["operation"]:
         yield f"{event['source']} takes it for {row.operation} of {row.entity or 'no entity'}"
-    found = cases(root, event)
-    if not found:
+    if not (found := cases(root, event)):
         yield f"no golden case tests/golden/{event['source']}/{event['id'].lower()}-*"
     for case in found:
         if not _lands(case, row):
@@ -149,9 +147,8 @@ def event_faults(root: Path, event: Mapping[str, str], sources: Mapping[str, Sou
 def _lands(case: Path, row: EventRow) -> bool:
     """Say whether a blessed case has the row's event, under a key of the row's entity."""
     expected = json.loads((case / "expected.json").read_text())
-    entity = row.entity or "system"
     return any(
-        one["key"].split("/")[2] == entity
+        one["key"].split("/")[2] == (row.entity or "system")
         and token(one["event"]["meta_event_type"]) in (row.token, *row.aliases)
         for one in expected["carried"]
         if "event" in one
@@ -178,9 +175,9 @@ def _fault(root: Path, row: Row, text: str, link: str, target: Path, anchor: str
         return None if (target / "expected.json").exists() else f"{link} is no golden case"
     if target.suffix == ".py" and target.is_relative_to(root.resolve() / "tests"):
         return None if _defines(target, text) else f"{link} has no test {text}{_moved(root, text)}"
-    if target.suffix == ".md" and anchor and anchor not in _sections(target):
+    if target.suffix == ".md" and anchor and anchor not in _sections(target.read_text()):
         return f"{link.partition('#')[0]} has no section #{anchor}"
-    if row.documented and row.id not in _sections(target).get(anchor, ""):
+    if row.documented and row.id not in _sections(target.read_text()).get(anchor, ""):
         return f"{link} does not speak of it"
     return None
 
@@ -196,9 +193,9 @@ def _defines(file: Path, test: str) -> bool:
 
 
 @cache
-def _sections(file: Path) -> dict[str, str]:
+def _sections(page: str) -> dict[str, str]:
     """Give the sections of a page by what a link may name: each with its heading, up to the next one."""
-    pieces = re.split(r"(?m)^(#+ .*)$", file.read_text())
+    pieces = re.split(r"(?m)^(#+ .*)$", page)
     return {
         re.sub(r"[^\w\- ]", "", head.lstrip("#").lower()).strip().replace(" ", "-"): head + text
         for head, text in zip(pieces[1::2], pieces[2::2], strict=True)
@@ -208,23 +205,27 @@ def _sections(file: Path) -> dict[str, str]:
 def tests(root: Path) -> Iterator[tuple[str, str]]:
     """Find the ids that tests name: in their docstrings, and in the comments in and above them."""
     for file in sorted((root / "tests").rglob("test_*.py")):
-        text = file.read_text()
-        if not _ID.search(text):
-            continue
-        comments = {
-            one.start[0]: one.string
-            for one in tokenize.generate_tokens(io.StringIO(text).readline)
-            if one.type == tokenize.COMMENT
-        }
-        for test in ast.walk(ast.parse(text)):
-            if isinstance(test, ast.FunctionDef | ast.AsyncFunctionDef) and test.name.startswith("test_"):
-                first = min([test.lineno, *(one.lineno for one in test.decorator_list)])
-                while first - 1 in comments:
-                    first -= 1
-                lines = range(first, (test.end_lineno or first) + 1)
-                said = [ast.get_docstring(test) or "", *(comments.get(line, "") for line in lines)]
-                for id_ in _ID.findall("\n".join(said)):
-                    yield id_, f"[`{test.name}`](../{file.relative_to(root)})"
+        for id_, test in _named(file.read_text()):
+            yield id_, f"[`{test}`](../{file.relative_to(root)})"
+
+
+@cache
+def _named(text: str) -> list[tuple[str, str]]:
+    """Give the ids in a file of tests, each with the test that names it."""
+    if not _ID.search(text):
+        return []
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    comments = {one.start[0]: one.string for one in tokens if one.type == tokenize.COMMENT}
+    found = []
+    for test in ast.walk(ast.parse(text)):
+        if isinstance(test, ast.FunctionDef | ast.AsyncFunctionDef) and test.name.startswith("test_"):
+            first = min([test.lineno, *(one.lineno for one in test.decorator_list)])
+            while first - 1 in comments:
+                first -= 1
+            lines = range(first, (test.end_lineno or first) + 1)
+            said = [ast.get_docstring(test) or "", *(comments.get(line, "") for line in lines)]
+            found += [(id_, test.name) for id_ in _ID.findall("\n".join(said))]
+    return found
 
 
 def pages(root: Path) -> Iterator[tuple[str, str]]:
@@ -272,8 +273,7 @@ def summary(found: Matrix) -> str:
     broken = {fault.partition(":")[0] for fault in found.faults}
     listed = {event["id"] for event in found.events}
     rest = (demanded() | found.rows.keys()) - listed
-    events = f"{len(listed - broken)}/{len(listed)} events"
-    return f"{events}, {len(rest - broken)}/{len(rest)} requirements"
+    return f"{len(listed - broken)}/{len(listed)} events, {len(rest - broken)}/{len(rest)} requirements"
 
 
 def main(arguments: list[str]) -> int:

@@ -1,6 +1,8 @@
 """A real Kafka for every test that asks for one; without it such a test fails, it is never skipped."""
 
+import gc
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 
@@ -68,10 +70,22 @@ def prefix() -> str:
     return f"t{uuid.uuid4().hex[:8]}"
 
 
+def pytest_configure() -> None:
+    """Let programs under test hear SIGINT, which a shell lets what it starts in the background ignore."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("cluster") and not item.get_closest_marker("timeout"):
             item.add_marker(pytest.mark.timeout(CLUSTER_TIMEOUT_S))
+
+
+def pytest_collection_finish() -> None:
+    """Take what was collected out of the garbage collector's sight, which else walks it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -22,11 +23,20 @@ MAKERS = {
 and `place_part` make raw records of a callback that is proved, or was before it went to quarantine."""
 
 
-def callers(tree: ast.AST, name: str) -> list[int]:
+@cache
+def package() -> dict[str, list[ast.AST]]:
+    """The nodes of every module of the package, by its path; parsed once for all names."""
+    return {
+        path.relative_to(PACKAGE).as_posix(): list(ast.walk(ast.parse(path.read_text(), str(path))))
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+
+
+def callers(nodes: list[ast.AST], name: str) -> list[int]:
     """Lines that call a name, however it is reached: plain, by attribute, or copied with `replace`."""
     return [
         node.lineno
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.Call)
         and (
             (isinstance(node.func, ast.Name) and node.func.id == name)
@@ -35,11 +45,11 @@ def callers(tree: ast.AST, name: str) -> list[int]:
     ]
 
 
-def aliases(tree: ast.AST, name: str) -> list[int]:
+def aliases(nodes: list[ast.AST], name: str) -> list[int]:
     """Lines that give a maker another name, by import or assignment, which would hide its calls."""
     return [
         node.lineno
-        for node in ast.walk(tree)
+        for node in nodes
         if (
             isinstance(node, ast.ImportFrom)
             and any(one.name == name and one.asname not in (None, name) for one in node.names)
@@ -51,11 +61,9 @@ def aliases(tree: ast.AST, name: str) -> list[int]:
 @pytest.mark.parametrize("name", MAKERS)
 def test_nobody_else_makes_a_proof(name: str) -> None:
     offenders = []
-    for path in sorted(PACKAGE.rglob("*.py")):
-        place = path.relative_to(PACKAGE).as_posix()
+    for place, nodes in package().items():
         if not place.startswith(MAKERS[name]):
-            tree = ast.parse(path.read_text(), place)
-            offenders += [f"{place}:{line}" for line in callers(tree, name) + aliases(tree, name)]
+            offenders += [f"{place}:{line}" for line in callers(nodes, name) + aliases(nodes, name)]
 
     assert offenders == []
 
@@ -70,9 +78,9 @@ def test_nobody_else_makes_a_proof(name: str) -> None:
     ],
 )
 def test_every_way_to_make_one_is_seen(code: str) -> None:
-    tree = ast.parse(code)
+    nodes = list(ast.walk(ast.parse(code)))
 
-    assert callers(tree, "Authentic") + aliases(tree, "Authentic") == [1]
+    assert callers(nodes, "Authentic") + aliases(nodes, "Authentic") == [1]
 
 
 def test_a_station_takes_nothing_but_the_proof() -> None:

@@ -16,7 +16,7 @@ import pytest
 from connector.sources import SOURCES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,11 +32,32 @@ def coverage() -> Any:
     return module
 
 
+def copied(folder: Path) -> Path:
+    """Copy what the matrix is made from."""
+    others = (".*", "__pycache__", "benchmarks", "schemas")
+    shutil.copytree(ROOT, folder / "copy", ignore=shutil.ignore_patterns(*others))
+    return folder / "copy"
+
+
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """What the matrix is made from."""
-    shutil.copytree(ROOT, tmp_path / "copy", ignore=shutil.ignore_patterns(".*", "__pycache__"))
-    return tmp_path / "copy"
+    """A copy that a test may change anywhere."""
+    return copied(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of which nobody changes more than `page`."""
+    return copied(tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def page(shared: Path) -> Iterator[Path]:
+    """docs/requirements.md of the shared copy; as it was after the test."""
+    file = shared / "docs" / "requirements.md"
+    text = file.read_text()
+    yield file
+    file.write_text(text)
 
 
 def ran(root: Path, *words: str) -> tuple[int, str]:
@@ -111,8 +132,9 @@ def test_an_event_that_its_source_lacks_or_takes_for_another_is_a_fault(
     assert coverage.summary(found).startswith("91/92 events")
 
 
-def test_a_row_that_points_nowhere_or_that_nothing_shows_is_a_fault(copy: Path, coverage: Any) -> None:
-    page = copy / "docs" / "requirements.md"
+def test_a_row_that_points_nowhere_or_that_nothing_shows_is_a_fault(
+    shared: Path, page: Path, coverage: Any
+) -> None:
     page.write_text(
         page.read_text()
         + "\n| id | demand | decision | status |\n|---|---|---|---|\n"
@@ -123,7 +145,7 @@ def test_a_row_that_points_nowhere_or_that_nothing_shows_is_a_fault(copy: Path, 
         + "| A-95 | Five. | . | Documented, not built: [readme](../README.md#topics) |\n"
     )
 
-    faults = coverage.look(copy, SOURCES).faults
+    faults = coverage.look(shared, SOURCES).faults
 
     assert {fault[:4] for fault in faults} == {"A-95", "A-96", "A-97", "A-98", "A-99"}
     assert sum("shown by no" in fault for fault in faults) == 5
@@ -131,11 +153,10 @@ def test_a_row_that_points_nowhere_or_that_nothing_shows_is_a_fault(copy: Path, 
 
 
 @pytest.mark.parametrize("id_", ["R-01", "D-25", "D-62", "V-14", "K-20", "A-60", "X-13", "M-02"])
-def test_no_row_can_be_dropped_unseen(copy: Path, coverage: Any, id_: str) -> None:
-    page = copy / "docs" / "requirements.md"
+def test_no_row_can_be_dropped_unseen(shared: Path, page: Path, coverage: Any, id_: str) -> None:
     page.write_text(re.sub(rf"(?m)^\| {id_} .*\n", "", page.read_text()))
 
-    found = coverage.look(copy, SOURCES)
+    found = coverage.look(shared, SOURCES)
 
     assert found.faults == [f"{id_}: no row in docs/requirements.md"]
     assert coverage.summary(found) == "92/92 events, 187/188 requirements"

@@ -1,7 +1,7 @@
 """The application by itself, called as a server calls it; no socket, no Kafka."""
 
 import asyncio
-from collections.abc import MutableMapping
+from collections.abc import Iterator, MutableMapping
 from typing import Any
 
 import pytest
@@ -35,28 +35,36 @@ def ask(asked: Scope, *pieces: bytes, gone: bool = False, **limits: Any) -> tupl
     async def whole() -> tuple[list[Any], int, Ingress]:
         ingress = build(NOBODY, **limits)
         await ingress.producer.start()
-        sent, events = [], [{"type": "http.request", "body": one, "more_body": True} for one in pieces]
-        if events and not gone:
-            events[-1]["more_body"] = False
-        reads = 0
-
-        async def receive() -> Any:
-            nonlocal reads
-            reads += 1
-            await asyncio.sleep(0)
-            return events.pop(0) if events else {"type": "http.disconnect"}
-
-        async def send(event: Any) -> None:
-            await asyncio.sleep(0)
-            sent.append(event)
-
-        await ingress(asked, receive, send)
-        assert ingress.counts.in_flight == 0
-        assert ingress.counts.reading == 0
+        sent, reads = await answered(ingress, asked, *pieces, gone=gone)
         await ingress.producer.stop(0)
         return sent, reads, ingress
 
     return uvloop.run(whole())
+
+
+async def answered(
+    ingress: Ingress, asked: Scope, *pieces: bytes, gone: bool = False
+) -> tuple[list[Any], int]:
+    """Call an application that runs; give what it sent, and how often it asked for the body."""
+    sent, events = [], [{"type": "http.request", "body": one, "more_body": True} for one in pieces]
+    if events and not gone:
+        events[-1]["more_body"] = False
+    reads = 0
+
+    async def receive() -> Any:
+        nonlocal reads
+        reads += 1
+        await asyncio.sleep(0)
+        return events.pop(0) if events else {"type": "http.disconnect"}
+
+    async def send(event: Any) -> None:
+        await asyncio.sleep(0)
+        sent.append(event)
+
+    await ingress(asked, receive, send)
+    assert ingress.counts.in_flight == 0
+    assert ingress.counts.reading == 0
+    return sent, reads
 
 
 @pytest.mark.parametrize(
@@ -107,6 +115,16 @@ def test_a_body_in_pieces_is_authenticated_as_a_whole():
     assert list(ingress.counts.secrets.values()) == [1]
 
 
+@pytest.fixture(scope="module")
+def standing() -> Iterator[tuple[Ingress, asyncio.Runner]]:
+    """One application for all examples, which refuses nobody for being one too many; and its loop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        ingress = build(NOBODY, unverified_rate=1e6)
+        runner.run(ingress.producer.start())
+        yield ingress, runner
+        runner.run(ingress.producer.stop(0))
+
+
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     path=st.one_of(
@@ -127,8 +145,9 @@ def test_a_body_in_pieces_is_authenticated_as_a_whole():
     pieces=st.lists(st.binary(max_size=40), min_size=1, max_size=3),
     method=st.sampled_from(["POST", "GET", "HEAD", "BREW"]),
 )
-def test_whatever_comes_the_answer_is_one_of_the_list(path, headers, pieces, method):
-    sent, _, ingress = ask(scope(path, method, **headers), *pieces)
+def test_whatever_comes_the_answer_is_one_of_the_list(standing, path, headers, pieces, method):
+    ingress, runner = standing
+    sent, _ = runner.run(answered(ingress, scope(path, method, **headers), *pieces))
 
     assert sent[0]["status"] in STATUSES
     assert len(sent[1]["body"]) == int(dict(sent[0]["headers"])[b"content-length"])
