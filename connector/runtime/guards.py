@@ -1,7 +1,8 @@
-"""The guards at work: once before a role starts, then every minute in a thread of their own.
+"""The guards at work, in a thread of their own: until a role may begin, then every minute.
 
 What they find is told once per change, counted, and in a worker, when it would break a promise, the end:
-`connector.core.guards` says which. A broker that is away is told and waited for; nothing stops for it.
+`connector.core.guards` says which. A broker that is away is told and waited for; nothing stops for it, and a
+topic that is missing when a role starts is waited for as well.
 """
 
 from __future__ import annotations
@@ -17,26 +18,40 @@ from connector.core.facts import GUARDS, Finding, grouped
 from connector.core.guards import judge
 from connector.errors import ConnectorError, Misconfigured
 from connector.runtime.facts import Clean, Look, Role, Unanswered, wanted
+from connector.runtime.metrics import BOTH, gauge
 from connector.runtime.remembered import Remembered
 from connector.runtime.settings import Settings
-from connector.runtime.telemetry import gauge, log
+from connector.runtime.telemetry import log
 
 PERIOD_S = 60.0
 """From one look to the next."""
+AGAIN_S = 1.0
+"""From one look to the next while a role waits for Kafka or a topic."""
 CONFIRM_S = 5.0
 """What would end the worker must be found again after this: a broker that has just come back may not know
 all topics yet, and the offsets of what is in flight are about to be committed."""
 
 VIOLATIONS: Final = gauge(
-    "guard_violations", "Topics or partitions a guard is not content with.", "guard", "topic_kind"
+    "guard_violations",
+    "topics or partitions",
+    "Topics or partitions a guard is not content with.",
+    "guard",
+    "topic_kind",
+    roles=BOTH,
 )
-LOOKED: Final = gauge("guards_silence_seconds", "Since the guards last had an answer from Kafka.")
+LOOKED: Final = gauge(
+    "guards_silence_seconds", "seconds", "Since the guards last had an answer from Kafka.", roles=BOTH
+)
 
 
 class Violated(ConnectorError):
     """Kafka is not as our promises need it; going on would break one."""
 
     code = "violated"
+
+
+class NotYet(Misconfigured):
+    """A role cannot begin, for a reason that may end without anybody touching it."""
 
 
 class Guards:
@@ -61,29 +76,41 @@ class Guards:
         self._lock: Final = threading.Lock()
         """One look at a time: a diagnosis may come while the thread is at it."""
         self._end: Callable[[BaseException], None] | None = None
-        self._thread: Final = threading.Thread(target=self._watch, name="guards", daemon=True)
+        self._thread: Final = threading.Thread(target=self._run, name="guards", daemon=True)
+        self.waiting: str | None = "Kafka was not asked yet"
+        """Why the role may not begin, in one line with the remedy; None once it may."""
+        self._begun: Callable[[BaseException | None], None] | None = None
         self._answered_s = self._answering_from_s = time.monotonic()
 
     def preflight(self) -> None:
         """Look for the first time.
 
         Raises:
-            Misconfigured: No broker answers, or something forbids a start: one line with its remedy.
+            NotYet: No broker answers, or nothing but topics is missing.
+            Misconfigured: Something forbids a start: one line with its remedy.
         """
         try:
             findings = self._look(first=True)
         except Unanswered as silence:
-            raise Misconfigured(str(silence)) from None
+            raise NotYet(str(silence)) from None
         barring = [one for one in findings if one.grade != "warn"]
         self._tell([one for one in findings if one.grade == "warn"])
         if barring:
-            raise Misconfigured(_line(barring))
+            missing = all(one.guard == "missing" for one in barring)
+            raise (NotYet if missing else Misconfigured)(_line(barring))
 
-    def start(self, end: Callable[[BaseException], None] | None = None) -> None:
-        """Begin to look every minute; `end` hears from the thread what must end the process."""
-        self._end = end
+    def start(self, begun: Callable[[BaseException | None], None]) -> None:
+        """Look until the role may begin, then every minute.
+
+        `begun` hears once, from the thread, that it may (None), or why it never may.
+        """
+        self._begun = begun
         LOOKED.set_function(lambda: time.monotonic() - self._answered_s)
         self._thread.start()
+
+    def end_by(self, end: Callable[[BaseException], None]) -> None:
+        """Name who hears, from the thread, what must end the process."""
+        self._end = end
 
     def stop(self) -> None:
         """Stop looking; a question on its way is not waited for."""
@@ -122,6 +149,40 @@ class Guards:
             if self._remembered is not None and not _stopping(findings):
                 self._remembered.write(look, self._known)
             return findings
+
+    def _run(self) -> None:
+        if self._admitted():
+            self._watch()
+
+    def _admitted(self) -> bool:
+        """Look until the role may begin; a reason why not is told once, though its words may change."""
+        told = None
+        refusal: BaseException | None = None
+        while not self._stopped.is_set():
+            try:
+                self.preflight()
+            except NotYet as reason:
+                self.waiting = str(reason)
+                why, _, remedy = self.waiting.rpartition("; ")
+                about = self.waiting.partition(": ")[0], remedy
+                if about != told:
+                    log.warning("waiting for Kafka", extra={"why": why, "remedy": remedy})
+                told = about
+                self._stopped.wait(AGAIN_S)
+                continue
+            except Exception as error:  # noqa: BLE001  whatever it is, somebody waits to hear of it
+                refusal = error
+            break
+        if self._stopped.is_set():
+            return False
+        if refusal is None:
+            self.waiting = None
+            self._answered_s = self._answering_from_s = time.monotonic()
+            if told is not None:
+                log.info("Kafka is there, and as it must be")
+        if self._begun is not None:
+            self._begun(refusal)
+        return refusal is None
 
     def _watch(self) -> None:
         while not self._stopped.wait(PERIOD_S):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
@@ -25,6 +26,11 @@ OWNED: Final = frozenset(
     }
 )
 """Set by us; refused in the configuration."""
+_server: Final = re.compile(
+    r"(?:(?:plaintext|ssl|sasl_plaintext|sasl_ssl)://)?(?:\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::([0-9]{1,5}))?",
+    re.IGNORECASE,
+).fullmatch
+_HIGHEST_PORT: Final = 65_535
 
 
 def _texts(kafka: Any) -> Any:
@@ -39,6 +45,8 @@ def _texts(kafka: Any) -> Any:
 
 
 def _allowed(kafka: dict[str, str]) -> dict[str, str]:
+    for server in kafka["bootstrap.servers"].split(","):
+        _check_server(server.strip())
     if owned := sorted(OWNED & kafka.keys()):
         raise ValueError(f"{', '.join(owned)}: set by the connector itself, remove it")
     if "security.protocol" not in kafka and not all(map(_loopback, kafka["bootstrap.servers"].split(","))):
@@ -47,6 +55,15 @@ def _allowed(kafka: dict[str, str]) -> dict[str, str]:
             "ssl, sasl_ssl, sasl_plaintext or plaintext"
         )
     return kafka
+
+
+def _check_server(server: str) -> None:
+    """Refuse what names no server: librdkafka takes it, makes port 0 of it, and waits for ever."""
+    if not server or server.startswith(("env:", "file:")):
+        return
+    written = _server(server)
+    if written is None or not 1 <= int(written[1] or 1) <= _HIGHEST_PORT:
+        raise ValueError("bootstrap.servers: write host:port, several with commas between them")
 
 
 def _loopback(server: str) -> bool:

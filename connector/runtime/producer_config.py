@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, Producer
+from confluent_kafka import KafkaError, KafkaException
 
 from connector.errors import Misconfigured
+from connector.runtime.rotation import Producer
 from connector.runtime.settings import IngressSettings
 from connector.topics import QUARANTINE_MAX_BYTES
 

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from connector.core.avro import FRAME_BYTES
 from connector.runtime.admin import REACH_S
+from connector.runtime.passing import passing
 
 if TYPE_CHECKING:
     from connector.core.facts import Place
@@ -17,16 +18,9 @@ if TYPE_CHECKING:
 _BATCH: Final = 500
 _LAST: Final = 5
 """Offsets before the end of a log that are read for a frame; some of them are marks of transactions."""
-_COORDINATING: Final = frozenset(
-    {
-        KafkaError._TIMED_OUT,  # noqa: SLF001  the client's public names
-        KafkaError._WAIT_COORD,  # noqa: SLF001
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.NOT_COORDINATOR,
-    }
-)
-_ASKED_AGAIN: Final = 3
+_AGAIN_S: Final = 0.5
+_PATIENCE_S: Final = 15.0
+"""How long a coordinator may need: a new cluster makes it while we ask, a broker that came back loads it."""
 
 
 def oldest_unread(reader: Consumer, places: list[Place]) -> dict[tuple[str, int], int | None]:
@@ -75,7 +69,7 @@ def _read(
             if error is None:
                 yield place, message
             elif error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001  the client's public name
-                if not error.retriable():
+                if not passing(error):
                     raise KafkaException(error)
             elif int(message.offset() or 0) >= ends[place]:
                 left.discard(place)
@@ -83,11 +77,16 @@ def _read(
 
 
 def patiently(reader: Consumer, asked: list[TopicPartition]) -> list[TopicPartition]:
-    """Look up offsets: on a new cluster the coordinator is made while we ask."""
-    for _ in range(_ASKED_AGAIN):
+    """Look up offsets, and again while what is in the way ends by itself, for `_PATIENCE_S` at most.
+
+    Raises:
+        KafkaException: It does not, or not in time.
+    """
+    until = time.monotonic() + _PATIENCE_S
+    while True:
         try:
             return reader.committed(asked, timeout=REACH_S)
         except KafkaException as failure:
-            if failure.args[0].code() not in _COORDINATING:
+            if not passing(failure.args[0]) or time.monotonic() > until:
                 raise
-    return reader.committed(asked, timeout=REACH_S)
+        time.sleep(_AGAIN_S)

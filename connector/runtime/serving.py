@@ -58,19 +58,26 @@ def listen(settings: IngressSettings) -> socket.socket:
 
 
 async def serve(
-    ingress: Ingress, *, started: Callable[[], None] | None = None, stop: asyncio.Event | None = None
+    ingress: Ingress,
+    *,
+    started: Callable[[], None] | None = None,
+    stop: asyncio.Event | None = None,
+    refused: asyncio.Future[None] | None = None,
 ) -> None:
     """Answer callbacks until SIGTERM or SIGINT, then end without losing one.
 
     SIGTERM: not ready, still accepting for `drain_delay_s` while gateways look away; then no new connection,
-    and at most `drain_timeout_s` for what is on its way. SIGINT, or a second signal, skips the delay.
+    and at most `drain_timeout_s` for what is on its way. SIGINT, or a second signal, skips the delay; so does
+    an ingress that is held, for it takes nothing.
 
     Args:
         ingress: The application.
         started: Called once callbacks are answered; Kafka may not be ready yet, see `Ingress.ready`.
         stop: Ends it instead of a signal, where somebody else watches those.
+        refused: Ends it when it fails: the role may never begin.
 
     Raises:
+        ConnectorError: What `refused` failed with.
         Misconfigured: The port cannot be opened, or librdkafka does not take a property.
         ProducerFailed: The producer ended for good; the process must too.
     """
@@ -90,15 +97,18 @@ async def serve(
     asked, ended = loop.create_task(stop.wait()), loop.create_task(ingress.producer.ended.wait())
     if started is not None:
         started()
+    never = refused or loop.create_future()
     try:
-        await asyncio.wait((serving, asked, ended), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((serving, asked, ended, never), return_when=asyncio.FIRST_COMPLETED)
         ingress.draining = True
-        if asked.done():
+        if asked.done() and not ingress.held:
             await _pause(settings.drain_delay_s, hurried)
     finally:
         asked.cancel()
         ended.cancel()
         await _end(ingress, server, serving)
+    if never.done():
+        never.result()
 
 
 async def _end(ingress: Ingress, server: uvicorn.Server, serving: asyncio.Task[None]) -> None:

@@ -191,7 +191,7 @@ def test_another_cleanup_is_told_and_counted_while_the_worker_goes_on(
     assert f"guard: {topic}: as it must be again" in lines
     assert stack.prefix not in worker.get("/metrics")[1]
     assert set(checks["/livez"]) == {"loop", "intake", "batches", "transactions"}
-    assert set(checks["/readyz"]) == {"partitions", "transactions"}
+    assert set(checks["/readyz"]) == {"kafka", "partitions", "transactions"}
     assert worker.stop() == 0
 
 
@@ -234,6 +234,7 @@ def test_retention_that_overtook_the_group_refuses_the_start_and_the_doctor_know
     worker = stack.start("worker-1", "work")
     assert worker.ended(WITHIN_S) == 1
     told = worker.log.read_text()
+    assert "Traceback" not in told
     assert f"Error: {topic}/0: found committed offset 4, wanted at least 6, the oldest record" in told
     assert f"--group {stack.prefix}-worker --topic {topic}:0 --reset-offsets --to-earliest" in told
     after = connector(stack, "doctor", "--json")
