@@ -26,6 +26,7 @@ from connector.model import NOTHING, ChangeEvent, ChangelogRecord, Known, Outcom
 from connector.runtime import wire
 from connector.runtime.batch import Cycle, Fence
 from connector.runtime.desk import furnish
+from connector.runtime.entries import MemoryEntries
 from connector.runtime.registry import Registry, folder
 from connector.runtime.state import CycleView, PartitionState
 from connector.runtime.wire import KafkaRecord
@@ -111,7 +112,7 @@ class Line:
         self._desk, codecs = furnish(registry, callbacks.DIGEST_KEY)
         self._topics: Final = topics
         self.clock: Final = Clock()
-        self._state: Final = PartitionState(SOURCE.name, self._desk.changelogs, codecs)
+        self._state: Final = PartitionState(SOURCE.name, self._desk.changelogs, codecs, MemoryEntries())
         self._codec: Final = codecs.writer(ENTITY)
         self._deaf: Final = _Deaf(*registry.writer(ENTITY))
         self._deaf_history: Final = _Deaf(*registry.writer("event"))

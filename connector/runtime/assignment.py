@@ -13,13 +13,15 @@ from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import Consumer, TopicPartition
 
-from connector.runtime.rebuild import Cancelled
+from connector.runtime import failpoints
+from connector.runtime.filling import Cancelled
 from connector.runtime.telemetry import log
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from connector.runtime.rebuild import Places, Rebuild
+    from connector.runtime.filling import Places
+    from connector.runtime.rebuild import Rebuild
     from connector.runtime.state import State
     from connector.topics import Topics
 
@@ -43,11 +45,23 @@ class Assignment:
         self._running: tuple[set[Place], threading.Event, concurrent.futures.Future[Places]] | None = None
         self.count = 0
         """Assignments so far."""
+        self._behind_since_s: float | None = None
+        """Monotonic seconds since when not every owned partition was read; None while all are."""
 
     @property
     def rebuilding(self) -> bool:
         """Whether a rebuild is at work."""
         return self._running is not None
+
+    @property
+    def records_read(self) -> int:
+        """Changelog records read so far."""
+        return self._rebuild.records_read
+
+    def behind_s(self) -> float:
+        """Say for how long not every owned partition has been read; 0 if all are. For another thread."""
+        since_s = self._behind_since_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
 
     def standing(self) -> str | None:
         """Say why not every owned partition is read; None if all are."""
@@ -57,13 +71,12 @@ class Assignment:
         if behind:
             return (
                 f"rebuilding the state of {behind} of {len(self.owned)} partitions,"
-                f" {self._rebuild.records_read} changelog records read"
+                f" {self.records_read} changelog records read"
             )
         return None
 
     def take(self, consumer: Consumer, partitions: Iterable[TopicPartition], *, cooperative: bool) -> None:
         """Take newly assigned partitions, paused until their state is there."""
-        self.count += 1
         # An explicit offset: with the stored one the client would look it up and read before the rebuild.
         taken = [TopicPartition(one.topic, one.partition, 0) for one in partitions]
         if cooperative:
@@ -73,6 +86,8 @@ class Assignment:
         if taken:
             consumer.pause(taken)
             self.owned |= {(one.topic, one.partition) for one in taken}
+            failpoints.at("assignment.taken")
+        self.count += 1  # not before they are owned: a probe would find a worker that has read all of none
         log.info("partitions assigned", extra={"partitions": len(taken), "owned": len(self.owned)})
 
     def let_go(self, consumer: Consumer, partitions: list[TopicPartition], *, cooperative: bool) -> None:
@@ -84,7 +99,7 @@ class Assignment:
         self._known -= places
         if self._running is not None and self._running[0] & places:
             self._running[1].set()
-        now_s = time.monotonic()
+        now_s = time.time()
         for topic, partition in places:
             self.state.release(self.topics.source_of[topic], partition, now_s)
         if cooperative:
@@ -107,7 +122,11 @@ class Assignment:
         """
         if self._running is None:
             if waiting := self.owned - self.live:
+                if self._behind_since_s is None:
+                    self._behind_since_s = time.monotonic()
                 self._begin(waiting)
+            else:
+                self._behind_since_s = None
             return
         places, _, future = self._running
         if not future.done():
@@ -117,6 +136,7 @@ class Assignment:
             offsets = future.result()
         except Cancelled:
             return
+        failpoints.at("assignment.rebuilt")
         ready = places & self.owned
         for topic, partition in ready:
             consumer.seek(TopicPartition(topic, partition, offsets[topic, partition]))
@@ -126,7 +146,7 @@ class Assignment:
         log.info("partitions read", extra={"partitions": len(ready), "live": len(self.live)})
 
     def _begin(self, waiting: set[Place]) -> None:
-        now_s = time.monotonic()
+        now_s = time.time()
         unknown = waiting - self._known
         states = {
             (topic, partition): self.state.take(self.topics.source_of[topic], partition, now_s)

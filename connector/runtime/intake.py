@@ -11,21 +11,25 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from connector.errors import ConnectorError
+from connector.runtime import failpoints
 from connector.runtime.batch import Batch, Cycle, Fence
+from connector.runtime.offsets import Offsets
+from connector.runtime.raw_consumer import RawConsumer
+from connector.runtime.trailing import Trailing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from confluent_kafka import Message
+    from confluent_kafka import Consumer, Message
 
     from connector.runtime.assignment import Assignment, Place
     from connector.runtime.settings import WorkerSettings
 
 _POLL_S: Final = 0.5
-_REBUILDING_POLL_S: Final = 0.02
+_BUSY_POLL_S: Final = 0.02
 _FULL_S: Final = 1.0
 _AHEAD: Final = 2
 """Cycles in flight: one that is committed and one that is worked on."""
@@ -49,8 +53,12 @@ class Intake:
         cooperative: bool,
         hand_over: Callable[[Cycle], None],
         fail: Callable[[BaseException], None],
+        stray: Callable[[], bool],
     ) -> None:
-        """Take the consumer's full configuration; `hand_over` and `fail` are called from the thread."""
+        """Take the consumer's full configuration; the callables are called from the thread.
+
+        While something of a dropped cycle is `stray`, no state is read: it would be missing there.
+        """
         self.assignment: Final = assignment
         self._source_of: Final = assignment.topics.source_of
         self._batch_records: Final = settings.batch_records
@@ -60,11 +68,15 @@ class Intake:
         self._cooperative: Final = cooperative
         self._hand_over: Final = hand_over
         self._fail: Final = fail
-        self._consumer: Final = Consumer(dict(kafka))
+        self._stray: Final = stray
+        self._consumer: Final = RawConsumer({**kafka, "enable.partition.eof": "true"})
+        self._trailing: Final = Trailing()
         self._thread: Final = threading.Thread(target=self._run, name="intake", daemon=True)
         self._stopping: Final = threading.Event()
         self._rewinding: Final = threading.Event()
         self._room: Final = threading.Event()
+        self.offsets: Final = Offsets(self._room.set)
+        self._commits_here: Final = settings.delivery == "at_least_once"
         self._lock: Final = threading.Lock()
         self._open: list[Cycle] = []
         self._held: list[Message] = []
@@ -143,14 +155,19 @@ class Intake:
         if self._rewinding.is_set():
             self._rewinding.clear()
             self._held = []
+            self._trailing.keep(())
             forget, self._forgetting = self._forgetting, False
             self.assignment.rewind(self._consumer, forget=forget)
-        self.assignment.advance(self._consumer)
+        if not self._stray():
+            self.assignment.advance(self._consumer)
         self._wait_for_room()
         records, self._held = self._held, []
         if not records:
-            first = self._consumer.poll(_REBUILDING_POLL_S if self.assignment.rebuilding else _POLL_S)
+            busy = self.assignment.rebuilding or (self._commits_here and self._open)
+            first = self._consumer.poll(_BUSY_POLL_S if busy else _POLL_S)
             if first is None:
+                if self._trailing.due:
+                    self._cut([])
                 return
             # consume(n, timeout) alone would wait the whole timeout unless n records came
             records = [first, *self._consumer.consume(self._batch_records - 1, 0)]
@@ -161,28 +178,33 @@ class Intake:
 
         Pausing throws away what the client has fetched ahead, so it is done only when the wait gets long.
         """
-        self._room.clear()
-        if len(self._open) < _AHEAD or self._room.wait(_FULL_S):
-            return
+        end_s = time.monotonic() + _FULL_S
+        while True:
+            self._room.clear()
+            self.offsets.serve(self._consumer, self._open)
+            if len(self._open) < _AHEAD or self._stopping.is_set() or self._rewinding.is_set():
+                return
+            if not self._room.wait(max(end_s - time.monotonic(), 0)):
+                break
         paused = [TopicPartition(*place) for place in self.assignment.live]
         self._consumer.pause(paused)
         while len(self._open) >= _AHEAD and not self._stopping.is_set():
             self.polled_at_s = time.monotonic()
+            self.offsets.serve(self._consumer, self._open)
             if (late := self._consumer.poll(0.1)) is not None:
                 self._held.append(late)
         self._consumer.resume([TopicPartition(*place) for place in self.assignment.live])
 
     def _cut(self, records: list[Message]) -> None:
-        """Make a cycle of one drain. Records of a partition that moved in between are dropped."""
+        """Make a cycle of one drain. Records of a partition that moved in between are dropped.
+
+        Ends that have waited long enough make one without records, in the hands of any agent.
+        """
         cycle = Cycle(self.epoch, self._number, Fence(self._consumer.consumer_group_metadata()))
         ends: dict[Place, int] = {}
         for record in records:
-            if (error := record.error()) is not None:
-                if error.retriable():
-                    continue
-                raise KafkaException(error)
             place = (str(record.topic()), int(record.partition() or 0))
-            if place not in self.assignment.live:
+            if not self._is_record(record) or place not in self.assignment.live:
                 continue
             source = self._source_of[place[0]]
             batch = cycle.batches.get(source)
@@ -191,8 +213,11 @@ class Intake:
             batch.messages.setdefault(place[1], []).append(record)
             ends[place] = int(record.offset() or 0) + 1
         if not cycle.batches:
-            return
-        cycle.offsets = [TopicPartition(*place, end) for place, end in ends.items()]
+            if not self._trailing.due:
+                return
+            source = next(iter(self._source_of.values()))
+            cycle.batches[source] = Batch(cycle, source)
+        cycle.offsets = [TopicPartition(*place, end) for place, end in self._trailing.with_ends(ends).items()]
         cycle.polled_at_s = time.monotonic()
         with self._lock:
             # Polled before the seek that a rewind asks for: behind records that were just dropped.
@@ -200,7 +225,25 @@ class Intake:
                 return
             self._number += 1
             self._open.append(cycle)
+        failpoints.at("intake.polled")
         self._hand_over(cycle)
+
+    def _is_record(self, message: Message) -> bool:
+        """Say whether a message is a record; of the end of a partition that is read take note.
+
+        Raises:
+            KafkaException: It is an error that does not end by itself.
+        """
+        error = message.error()
+        if error is None:
+            return True
+        place = (str(message.topic()), int(message.partition() or 0))
+        if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  the client's public name
+            if place in self.assignment.live:
+                self._trailing.reached(place, int(message.offset() or 0))
+        elif not error.retriable() and (message.topic() is None or place in self.assignment.owned):
+            raise KafkaException(error)
+        return False
 
     # rebalance callbacks, inside poll
 
@@ -217,15 +260,18 @@ class Intake:
             metadata = consumer.consumer_group_metadata()
             for cycle in list(self._open):
                 cycle.fence.metadata = metadata
+        failpoints.at("intake.settling")
         self._settle("a rebalance")
         self.assignment.let_go(consumer, partitions, cooperative=self._cooperative)
+        self._trailing.keep(self.assignment.live)
         # Of partitions that stay with us nothing would bring them again.
         self._held = [one for one in self._held if (one.topic(), one.partition()) in self.assignment.owned]
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         """Drop everything: another worker may own the partitions already."""
-        self.rewind()
+        self.rewind(forget=True)  # what was on its way may be written all the same
         self._held = []
+        self._trailing.keep(())
         self.assignment.let_go(consumer, partitions, cooperative=self._cooperative)
 
     def _settle(self, why: str) -> None:
@@ -238,5 +284,7 @@ class Intake:
             return
         end_s = time.monotonic() + self._settle_timeout_s
         for cycle in list(self._open):
-            if not cycle.settled.wait(max(end_s - time.monotonic(), 0)):
-                raise Unsettled(f"{why}: a cycle of {cycle.records} records did not settle in time")
+            while not cycle.settled.wait(_BUSY_POLL_S):
+                self.offsets.serve(self._consumer, self._open)
+                if time.monotonic() > end_s:
+                    raise Unsettled(f"{why}: a cycle of {cycle.records} records did not settle in time")

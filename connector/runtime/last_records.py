@@ -96,12 +96,12 @@ class LastRecords:
         value, headers = last.records[-1]
         if value is None:
             return guard(headers)
-        return self._changelogs[key.source, key.entity].state(self._codecs.decode(value))
+        return self._changelogs[key.source, key.entity].state(self._codecs.decode(value, key.entity))
 
-    def decoded(self, last: Last) -> dict[str, Any]:
+    def decoded(self, key: EntityKey, last: Last) -> dict[str, Any]:
         """Read the columns of a living key."""
         value = last.records[-1][0]
-        return {} if value is None else self._codecs.decode(value)
+        return {} if value is None else self._codecs.decode(value, key.entity)
 
 
 def _is_delete(record: tuple[bytes | None, Headers]) -> bool:

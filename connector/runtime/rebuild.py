@@ -1,89 +1,36 @@
 """State from the changelog, in the only safe order (measured): committed offsets first, the log after.
 
 `committed` blocks while the previous owner's transaction is open; read the other way round, an old state
-would meet newer offsets. The end of each changelog partition is asked for uncommitted, and reading goes on
-until an end-of-partition event at or behind it: under read_committed such an event alone only means the
-last *stable* offset. Control records occupy offsets, so the last record's offset proves nothing.
+would meet newer offsets. `filling` reads the log.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from confluent_kafka import (
-    OFFSET_INVALID,
-    Consumer,
-    IsolationLevel,
-    KafkaError,
-    KafkaException,
-    TopicPartition,
-)
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._listoffsets import OffsetSpec
 
-from connector.core.avro import FRAME_BYTES
 from connector.errors import ConnectorError
-from connector.runtime.state import entry_of, guard_entry
+from connector.runtime import failpoints
+from connector.runtime.filling import EARLIEST, LATEST, Cancelled, Filling, Places, offsets
+from connector.runtime.passing import passing
 from connector.runtime.telemetry import kafka_log, log
-from connector.runtime.wire import headers_of
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from confluent_kafka import Message
 
     from connector.runtime.state import PartitionState
     from connector.topics import Topics
 
-_EARLIEST: Final = OffsetSpec.earliest()  # type: ignore[no-untyped-call]  # the client has no annotation here
-_LATEST: Final = OffsetSpec.latest()  # type: ignore[no-untyped-call]  # likewise
-_BATCH: Final = 5000
-_PATIENCE_S: Final = 0.2
 _AGAIN_S: Final = 1.0
-_PASSING: Final = frozenset(
-    {
-        KafkaError._ALL_BROKERS_DOWN,  # noqa: SLF001  the client's public names
-        KafkaError._TIMED_OUT,  # noqa: SLF001
-        KafkaError._TRANSPORT,  # noqa: SLF001
-        KafkaError._WAIT_COORD,  # noqa: SLF001
-        KafkaError.BROKER_NOT_AVAILABLE,
-        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
-        KafkaError.COORDINATOR_NOT_AVAILABLE,
-        KafkaError.FENCED_LEADER_EPOCH,
-        KafkaError.KAFKA_STORAGE_ERROR,
-        KafkaError.LEADER_NOT_AVAILABLE,
-        KafkaError.NETWORK_EXCEPTION,
-        KafkaError.NOT_COORDINATOR,
-        KafkaError.NOT_LEADER_FOR_PARTITION,
-        KafkaError.OFFSET_NOT_AVAILABLE,
-        KafkaError.REPLICA_NOT_AVAILABLE,
-        KafkaError.REQUEST_TIMED_OUT,
-        KafkaError.UNKNOWN_LEADER_EPOCH,
-        KafkaError.UNSTABLE_OFFSET_COMMIT,
-    }
-)
-"""Errors that end by themselves; the client does not mark all of them as retriable."""
-Places = dict[tuple[str, int], int]
 
 
 class RetentionOvertook(ConnectorError):
     """The group's committed offset is older than the oldest raw record: some were deleted unread."""
 
     code = "retention_overtook"
-
-
-class UnknownSchema(ConnectorError):
-    """A changelog record of a schema id that is not in `schemas/ids.json`."""
-
-    code = "unknown_schema"
-
-
-class Cancelled(ConnectorError):
-    """The assignment changed while its state was being rebuilt."""
-
-    code = "rebuild_cancelled"
 
 
 class Rebuild:
@@ -102,12 +49,10 @@ class Rebuild:
 
         `timeout_s` bounds one broker request.
         """
-        self._topics: Final = topics
-        self._frames: Final = frames
-        self._entities_of: Final = entities_of
+        self._filling: Final = Filling(topics, entities_of, frames, timeout_s)
         self._timeout_s: Final = timeout_s
+        self._kafka: Final = kafka
         self._reader_config: Final = {
-            **kafka,
             "group.id": group,
             "enable.auto.commit": "false",
             "enable.auto.offset.store": "false",
@@ -118,9 +63,11 @@ class Rebuild:
             "queued.max.messages.kbytes": "65536",
             "logger": kafka_log,
         }
-        self._kafka: Final = kafka
-        self.records_read = 0
+
+    @property
+    def records_read(self) -> int:
         """Changelog records read so far, for progress."""
+        return self._filling.records_read
 
     def run(
         self,
@@ -151,7 +98,7 @@ class Rebuild:
                 return self._attempt(raws, states, cancelled)
             except KafkaException as failure:
                 error = failure.args[0]
-                if not error.retriable() and error.code() not in _PASSING:
+                if not passing(error):
                     raise
                 log.warning("the rebuild waits for Kafka", extra={"why": f"{error.name()}: {error.str()}"})
             if cancelled.wait(_AGAIN_S):
@@ -166,18 +113,19 @@ class Rebuild:
         # A long-lived admin client asks with the leader epoch it once learned, and after the broker's
         # return is refused with FENCED_LEADER_EPOCH until its next look at the metadata (measured).
         admin = AdminClient(dict(self._kafka), logger=kafka_log)
-        reader = Consumer(self._reader_config)
+        reader = Consumer({**self._kafka, **self._reader_config})
         try:
             places = self._committed(admin, reader, raws)
             if states:
-                self._replay(admin, reader, states, cancelled)
+                self._filling.run(admin, reader, states, cancelled)
+            failpoints.at("rebuild.read")
         finally:
             reader.close()
         return places
 
     def _committed(self, admin: AdminClient, reader: Consumer, raws: Sequence[tuple[str, int]]) -> Places:
         found = reader.committed([TopicPartition(*raw) for raw in raws], timeout=self._timeout_s)
-        oldest = self._offsets(admin, raws, _EARLIEST)
+        oldest = offsets(admin, raws, EARLIEST, self._timeout_s)
         places = {}
         for one in found:
             if one.error is not None:
@@ -193,89 +141,17 @@ class Rebuild:
                 )
             else:
                 places[raw] = one.offset
+        failpoints.at("rebuild.committed")
         return places
 
-    def _offsets(self, admin: AdminClient, places: Iterable[tuple[str, int]], spec: OffsetSpec) -> Places:
-        asked = {TopicPartition(*place): spec for place in places}
-        if not asked:
-            return {}
-        answers = admin.list_offsets(
-            asked,
-            isolation_level=IsolationLevel.READ_UNCOMMITTED,
-            request_timeout=self._timeout_s,
-        )
-        return {(one.topic, one.partition): answer.result().offset for one, answer in answers.items()}
+    def ends(self, places: Iterable[tuple[str, int]]) -> Places:
+        """Say where changelog partitions end now.
 
-    def _replay(
-        self,
-        admin: AdminClient,
-        reader: Consumer,
-        states: Mapping[tuple[str, int], PartitionState],
-        cancelled: threading.Event,
-    ) -> None:
-        wanted = self._wanted(states)
-        ends = self._offsets(admin, wanted, _LATEST)
-        starts = self._offsets(admin, wanted, _EARLIEST)
-        for place, by_source in wanted.items():
-            read = min(state.positions.get(place[0], 0) for state in by_source.values())
-            starts[place] = max(starts[place], read)
-        unread = {place for place in wanted if starts[place] < ends[place]}
-        reader.assign([TopicPartition(*place, starts[place]) for place in sorted(unread)])
-        while unread:
-            if cancelled.is_set():
-                raise Cancelled("partitions moved on")
-            for message in reader.consume(_BATCH, _PATIENCE_S):
-                place = (str(message.topic()), int(message.partition() or 0))
-                if message.error() is not None:
-                    if self._ended(message, ends[place]):
-                        unread.discard(place)
-                    continue
-                self._take(message, wanted[place])
-        for (topic, partition), by_source in wanted.items():
-            for state in by_source.values():
-                state.positions[topic] = ends[topic, partition]
-
-    def _wanted(
-        self, states: Mapping[tuple[str, int], PartitionState]
-    ) -> dict[tuple[str, int], dict[bytes, PartitionState]]:
-        """Say which changelog partitions must be read, and whose keys are wanted of each.
-
-        Several sources share one: it is read once for all of them.
+        Raises:
+            KafkaException: No broker answers.
         """
-        wanted: dict[tuple[str, int], dict[bytes, PartitionState]] = defaultdict(dict)
-        for (raw, partition), state in states.items():
-            source = self._topics.source_of[raw]
-            changelogs = [self._topics.changelog[entity] for entity in self._entities_of(source)]
-            for topic in (*changelogs, self._topics.identity):
-                wanted[topic, partition][source.encode()] = state
-        return wanted
+        return offsets(AdminClient(dict(self._kafka), logger=kafka_log), places, LATEST, self._timeout_s)
 
-    @staticmethod
-    def _ended(message: Message, end: int) -> bool:
-        error = message.error()
-        if error is None or error.code() != KafkaError._PARTITION_EOF:  # noqa: SLF001  the client's public name
-            raise KafkaException(error)
-        return int(message.offset() or 0) >= end
-
-    def _take(self, message: Message, by_source: Mapping[bytes, PartitionState]) -> None:
-        key = message.key()
-        if key is None:
-            return
-        raw_key = bytes(key)
-        state = by_source.get(raw_key[: raw_key.find(b"/")])
-        if state is None:
-            return
-        self.records_read += 1
-        stamp = message.timestamp()[1]
-        value = message.value()
-        text = raw_key.decode()
-        if value is None:
-            state.entries[text] = guard_entry(stamp, headers_of(message))
-        else:
-            framed = bytes(value)
-            if framed[:FRAME_BYTES] not in self._frames:
-                raise UnknownSchema(
-                    f"{message.topic()}/{message.partition()} offset {message.offset()}: its schema id"
-                    " is not in schemas/ids.json; a newer worker wrote it: upgrade this one"
-                )
-            state.entries[text] = entry_of(stamp, framed)
+    def changelogs(self, source: str) -> list[str]:
+        """Name the topics that hold the states of a source."""
+        return self._filling.topics_of(source)

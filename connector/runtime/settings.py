@@ -7,6 +7,7 @@ only where they are found (`env:NAME`, `file:/path`).
 from __future__ import annotations
 
 import socket
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
@@ -16,6 +17,7 @@ from connector.entities import ENTITIES
 from connector.runtime.endpoints import EndpointSettings, Part, Reference
 from connector.runtime.environment import PREFIX, SEPARATOR, Environment
 from connector.runtime.kafka_properties import DEFAULTS, KafkaProperties
+from connector.runtime.registry_settings import RegistrySettings
 
 
 class TopicSettings(Part):
@@ -53,22 +55,6 @@ class TopicSettings(Part):
         if low := [name for name, version in versions.items() if version < 1]:
             raise ValueError(f"{low[0]}: a version is 1 or more")
         return versions
-
-
-class RegistrySettings(Part):
-    """Where schema ids come from."""
-
-    url: str | None = Field(
-        default=None,
-        description="null: ids from schemas/ids.json, served under /registry on the worker's operations "
-        "port. An external registry is not supported yet.",
-    )
-
-    @field_validator("url")
-    @classmethod
-    def _none_yet(cls, url: str | None) -> None:
-        if url is not None:
-            raise ValueError("an external registry is not supported yet; leave it null")
 
 
 class IngressSettings(Part):
@@ -114,6 +100,11 @@ class IngressSettings(Part):
         gt=0,
         description="Requests per second of one sender or endpoint that fail authentication; above it 429.",
     )
+    trust_traceparent: bool = Field(
+        default=False,
+        description="Continue the trace a request names in its header traceparent: for a gateway that sets "
+        "it itself. Off: that header is ignored.",
+    )
     linger_ms: float = Field(
         default=2, ge=0, le=100, description="How long records wait for company; best near the broker's RTT."
     )
@@ -146,17 +137,31 @@ class OperationsSettings(Part):
         le=65_535,
         description="Port of /livez, /readyz, /metrics, /registry; a second role on one host needs another.",
     )
+    endpoint_labels: bool = Field(
+        default=False,
+        description="Show ids and tenants of endpoints in the metrics: connector_endpoint_info says which "
+        "endpoint_hash is whose. Off: metrics name no tenant.",
+    )
 
 
 class WorkerSettings(Part):
     """The worker (`connector work`)."""
 
     delivery: Literal["exactly_once", "at_least_once"] = Field(
-        default="exactly_once", description="exactly_once; at_least_once is reserved and refused."
+        default="exactly_once",
+        description="exactly_once: outputs and offsets in one transaction. at_least_once: outputs are "
+        "confirmed, then offsets follow; after a crash some stand in their topics twice, and a worker that "
+        "stood still for half of session_timeout_ms ends itself with exit code 70.",
     )
-    state: Literal["memory"] = Field(
+    state: Literal["memory", "rocksdb"] = Field(
         default="memory",
-        description="Where the latest record of every key is kept; rebuilt from the changelog.",
+        description="Where the latest record of every key is kept: in memory, rebuilt from the changelog at "
+        "every start; or in a RocksDB on disk, for more keys than memory, of which only what is new is read.",
+    )
+    state_dir: Path | None = Field(
+        default=None,
+        description="Folder of `state: rocksdb`, one for each worker. It is a cache: once deleted, it is "
+        "made anew from the changelog.",
     )
     batch_records: int = Field(
         default=2000, ge=1, le=50_000, description="Most raw records in one transaction."
@@ -213,10 +218,14 @@ class WorkerSettings(Part):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.delivery == "at_least_once":
-            raise ValueError("delivery: at_least_once is not supported yet; use exactly_once")
+        if self.state == "rocksdb" and self.state_dir is None:
+            raise ValueError("state: rocksdb needs state_dir, a folder of this worker alone")
         if self.max_poll_interval_ms < self.session_timeout_ms:
             raise ValueError("max_poll_interval_ms must not be less than session_timeout_ms")
+        if self.settle_timeout_s * 1000 >= self.max_poll_interval_ms:
+            raise ValueError(
+                "settle_timeout_s must be less than max_poll_interval_ms: nothing polls meanwhile"
+            )
         return self
 
 

@@ -13,11 +13,12 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from confluent_kafka import KafkaException, Producer
+from confluent_kafka import KafkaException
 
 from connector.errors import ConnectorError
-from connector.runtime import counts
+from connector.runtime import counts, failpoints
 from connector.runtime.lane import Lane
+from connector.runtime.rotation import Producer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,6 +48,8 @@ class NoOutcome(ConnectorError):
 
 class Transactions:
     """Commits whole cycles, one transaction each, one after the other."""
+
+    name: Final = "transactional producer"
 
     def __init__(self, kafka: Mapping[str, Any], stopping: Callable[[], bool]) -> None:
         """Take the producer's full configuration; once `stopping`, an absent broker is not waited for."""
@@ -121,12 +124,16 @@ class Transactions:
         producer = self._producer
         try:
             producer.begin_transaction()
+            failpoints.at("outlet.begun")
             for outputs in cycle.outputs.values():
                 for record in outputs:
                     self._produce(record)
+            failpoints.at("outlet.produced")
             self._until_done(lambda: producer.send_offsets_to_transaction(cycle.offsets, metadata, CALL_S))
+            failpoints.at("outlet.offsets_sent")
             # fails if one record was refused: never committed without every record
             self._until_done(lambda: producer.commit_transaction(CALL_S))
+            failpoints.at("outlet.committed")
         except KafkaException as failure:
             error = failure.args[0]
             if error.fatal():

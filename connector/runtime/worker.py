@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-import tempfile
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
@@ -24,12 +23,15 @@ from connector.errors import ConnectorError
 from connector.runtime import counts
 from connector.runtime.agents import Carrier, add_agent
 from connector.runtime.assignment import Assignment
+from connector.runtime.checkpoints import Checkpoints
+from connector.runtime.clients import consumer_config, cooperative, delivery, store
 from connector.runtime.intake import Intake
+from connector.runtime.lag import Lag
 from connector.runtime.outlet import Outlet
 from connector.runtime.progress import Progress
 from connector.runtime.rebuild import Rebuild
 from connector.runtime.state import State
-from connector.runtime.telemetry import kafka_log, log
+from connector.runtime.telemetry import log
 from connector.runtime.tuning import tuned
 from connector.sources import SOURCES
 from connector.topics import GUARD_RETENTION_MS
@@ -42,14 +44,15 @@ if TYPE_CHECKING:
     from connector.core.avro import Codecs
     from connector.flow import Desk
     from connector.runtime.batch import Batch, Cycle
-    from connector.runtime.settings import Settings
+    from connector.runtime.settings import Settings, WorkerSettings
     from connector.topics import Topics
 
 REQUEST_S: Final = 10.0
 _GC_THRESHOLDS: Final = (100_000, 50, 100)
 """A batch makes a million short-lived objects and no cycles: looking often finds nothing."""
 CACHE_AGE_S: Final = GUARD_RETENTION_MS / 1000 / 2
-STOP_S: Final = 20.0
+LEAVE_S: Final = REQUEST_S + 5.0
+"""To leave the group, behind a request of a rebuild that nobody waits for any more."""
 
 
 class _NoTransport(BootStrategy):
@@ -66,6 +69,9 @@ class _NoTables(TableManager):
 class _App(faust.App):
     BootStrategy = _NoTransport
     fail: Callable[[BaseException], None]
+
+    def _create_directories(self) -> None:
+        """Make none: they are for tables of Faust's, and stayed behind when the process was killed."""
 
     async def _on_agent_error(self, agent: AgentT[Any], exc: BaseException) -> None:
         """Hear of an agent that raised: `app.agent` takes no handler of ours (0.15.3)."""
@@ -89,29 +95,32 @@ class Worker:
         self._failure: BaseException | None = None
         self._stop: Final = asyncio.Event()
         self._loop: Final = asyncio.get_running_loop()
-        state = State(desk.changelogs, codecs, CACHE_AGE_S)
+        self._store: Final = store(worker, desk.changelogs)
+        state = State(desk.changelogs, codecs, CACHE_AGE_S, self._store)
         rebuild = Rebuild(
             kafka, settings.group, topics, lambda source: SOURCES[source].shapes, codecs.frames, REQUEST_S
         )
         self._intake: Final = Intake(
-            _consumer_config(settings, kafka),
+            consumer_config(settings, kafka),
             Assignment(topics, state, rebuild),
             worker,
-            cooperative=_cooperative(settings),
+            cooperative=cooperative(settings),
             hand_over=self._hand_over,
             fail=self.fail,
+            stray=lambda: self._outlet.stray(),  # noqa: PLW0108  made below
         )
         self._outlet: Final = Outlet(
-            _producer_config(settings, kafka),
+            delivery(settings, kafka, topics, self._intake),
             self._intake,
             state,
             self.fail,
             pause_s=worker.session_timeout_ms / 2000,
+            checkpoints=Checkpoints(state, rebuild) if self._store.lasting else None,
         )
         self.progress: Final = Progress(self._intake, self._outlet, worker.settle_timeout_s)
         self.diagnose: Callable[[BaseException], BaseException] = lambda failure: failure
         """Gives the cause behind a failure; called in a thread, when nothing is committed any more."""
-        self._folder: Final = tempfile.TemporaryDirectory(prefix="connector-faust-")
+        self._stop_s: Final = stop_s(worker)
         self._app: Final = _App(
             settings.group,
             broker="kafka://unused",
@@ -119,7 +128,6 @@ class Worker:
             agent_supervisor=CrashingSupervisor,
             topic_disable_leader=True,
             web_enabled=False,
-            datadir=self._folder.name,
         )
         self._app.fail = self.fail
         self._channels: Final[dict[str, Any]] = {}
@@ -127,10 +135,16 @@ class Worker:
             channel = self._channels[name] = self._app.channel(maxsize=4)
             carrier = Carrier(source, topics, desk, state, frozenset(worker.quarantine))
             add_agent(self._app, carrier, name, channel, self._outlet)
+        self._lag: Final = Lag(settings)
+        counts.begin(topics.raw)
         counts.KEYS.set_function(state.keys)
         assignment = self._intake.assignment
         counts.PARTITIONS.labels("owned").set_function(lambda: len(assignment.owned))
         counts.PARTITIONS.labels("live").set_function(lambda: len(assignment.live))
+        counts.PARTITIONS.labels("all").set(len(topics.raw) * settings.topics.partitions)
+        counts.REBUILD_SECONDS.set_function(assignment.behind_s)
+        counts.REBUILT.source = lambda: assignment.records_read
+        counts.OPEN_SECONDS.set_function(self.progress.open_s)
 
     def fail(self, reason: BaseException) -> None:
         """End the worker; the first reason counts. May be called from any thread."""
@@ -154,6 +168,7 @@ class Worker:
     async def run(self) -> int:
         """Work until stopped or failed; give the exit code."""
         ticking = asyncio.create_task(self.progress.tick())
+        self._lag.start()
         try:
             await self._app.start()
             self._app.flow_control.resume()  # without it every channel.put waits for ever
@@ -169,6 +184,7 @@ class Worker:
         try:
             return await self._end()
         finally:
+            self._lag.stop()
             ticking.cancel()
 
     async def _outlet_started(self) -> bool:
@@ -185,11 +201,14 @@ class Worker:
 
     async def _end(self) -> int:
         failed = self._failure is not None
-        settled = await self._loop.run_in_executor(None, partial(self._intake.stop, STOP_S, failed=failed))
+        settled = await self._loop.run_in_executor(
+            None, partial(self._intake.stop, self._stop_s, failed=failed)
+        )
         failure = self._failure
         await self._outlet.stop()
         await self._app.stop()
-        self._folder.cleanup()
+        if settled:
+            self._store.close()
         if failure is not None:
             cause = failure
             if isinstance(failure, KafkaException | ConnectorError):
@@ -198,9 +217,14 @@ class Worker:
             log.error("worker stopped: %s", _line(cause), exc_info=cause, extra=met)
             return 1
         if not settled:
-            log.error("worker stopped: what was in flight did not settle in %d s", STOP_S)
+            log.error("worker stopped: what was in flight did not settle in %d s", self._stop_s)
             return 1
         return 0
+
+
+def stop_s(settings: WorkerSettings) -> float:
+    """Give the longest time a worker takes to settle and to leave; the chart's grace period is longer."""
+    return settings.settle_timeout_s + LEAVE_S
 
 
 def _line(failure: BaseException) -> str:
@@ -210,56 +234,6 @@ def _line(failure: BaseException) -> str:
     if isinstance(failure, ConnectorError):
         return f"{failure.code}: {failure}"
     return type(failure).__name__
-
-
-def _next_generation(kafka: Mapping[str, str]) -> bool:
-    return kafka.get("group.protocol") == "consumer"
-
-
-def _cooperative(settings: Settings) -> bool:
-    return _next_generation(settings.kafka) or settings.worker.assignment_strategy == "cooperative-sticky"
-
-
-def _consumer_config(settings: Settings, kafka: Mapping[str, str]) -> dict[str, Any]:
-    worker = settings.worker
-    config: dict[str, Any] = {
-        **kafka,
-        "client.id": settings.client_id,
-        "group.id": settings.group,
-        "enable.auto.commit": "false",
-        "enable.auto.offset.store": "false",
-        "isolation.level": "read_committed",
-        "auto.offset.reset": "error",
-        "allow.auto.create.topics": "false",
-        "max.poll.interval.ms": str(worker.max_poll_interval_ms),
-        "fetch.queue.backoff.ms": "10",
-        "queued.max.messages.kbytes": "65536",
-        "logger": kafka_log,
-    }
-    if worker.static_membership:
-        config["group.instance.id"] = settings.client_id
-    if not _next_generation(kafka):
-        # with the next-generation protocol these are the broker's to set; the client refuses them
-        config["session.timeout.ms"] = str(worker.session_timeout_ms)
-        config["partition.assignment.strategy"] = worker.assignment_strategy
-    return config
-
-
-def _producer_config(settings: Settings, kafka: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        **{name: value for name, value in kafka.items() if not name.startswith("group.")},
-        "client.id": settings.client_id,
-        "transactional.id": settings.transactional_id,
-        "transaction.timeout.ms": str(settings.worker.transaction_timeout_ms),
-        "partitioner": "murmur2_random",
-        "compression.type": "zstd",
-        "linger.ms": "5",
-        "batch.num.messages": "10000",
-        "message.max.bytes": "1572864",
-        "queue.buffering.max.messages": "200000",
-        "queue.buffering.max.kbytes": "262144",
-        "logger": kafka_log,
-    }
 
 
 async def work(

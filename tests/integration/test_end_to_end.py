@@ -11,7 +11,7 @@ from auditing import topics_of
 from callbacks import CANARY
 from partitions import java_partition
 from reader import Reader, Record
-from stack import COMPANY, Child, Stack, fetch
+from stack import COMPANY, DELIVERIES, Child, Stack, fetch
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
@@ -56,10 +56,12 @@ class Rig(Stack):
         ).encode()
 
 
-@pytest.fixture(scope="module")
-def rig(bootstrap: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+@pytest.fixture(scope="module", params=DELIVERIES)
+def rig(
+    request: pytest.FixtureRequest, bootstrap: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Rig]:
     folder = tmp_path_factory.mktemp("end-to-end")
-    with Rig(bootstrap, f"t{uuid.uuid4().hex[:8]}", folder) as stack:
+    with Rig(bootstrap, f"t{uuid.uuid4().hex[:8]}", folder, worker={"delivery": request.param}) as stack:
         stack.ingress, stack.worker = stack.serve(), stack.work()
         yield stack
 

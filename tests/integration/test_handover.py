@@ -13,16 +13,21 @@ from reader import Reader
 from stack import Child, Stack
 
 from connector.runtime.broker import LocalKafka
+from connector.runtime.standstill import FENCED_EXIT
 
 pytestmark = pytest.mark.cluster
 
 CALLBACKS = 3000
 RATE = 120
 HALF = 10
+LEAST = {"delivery": "at_least_once"}
 MODES = {
     "range": ({}, {"assignment_strategy": "range"}),
     "cooperative-sticky": ({}, {"assignment_strategy": "cooperative-sticky"}),
     "consumer": ({"group.protocol": "consumer"}, {}),
+    "range, at least once": ({}, {"assignment_strategy": "range", **LEAST}),
+    "cooperative-sticky, at least once": ({}, {"assignment_strategy": "cooperative-sticky", **LEAST}),
+    "consumer, at least once": ({"group.protocol": "consumer"}, LEAST),
 }
 """Name -> librdkafka properties, settings of the worker."""
 
@@ -171,3 +176,31 @@ def until_stopped(child: Child, within_s: float = 30) -> None:
     while status.read_text().rpartition(")")[2].split()[0] != "T":
         assert time.monotonic() < deadline, child.tail()
         time.sleep(0.05)
+
+
+def test_a_worker_stopped_in_mid_cycle_without_a_transaction_fences_itself(
+    broker: str, prefix: str, tmp_path: Path
+) -> None:
+    with Stack(broker, prefix, tmp_path, worker=LEAST) as stack:
+        stack.serve()
+        frozen = stack.work("worker-1", fault="freeze awaited")
+        made = Vendors(39, stack.secrets["STACK_CLIENT_KEY"]).callbacks(300)
+        rows = Load(stack, made[:20], connections=1).post().rows
+        rows += Load(stack, made[20:]).post().rows
+        until_stopped(frozen)
+
+        heir = stack.work("worker-2")
+        stack.drained()
+        before = Reader(stack.bootstrap).read(topics_of(stack))
+        frozen.signal(signal.SIGCONT)
+        code = frozen.ended(30)
+        after = Reader(stack.bootstrap).read(topics_of(stack))
+
+        assert code == FENCED_EXIT, frozen.tail()
+        assert "the process stood still" in frozen.tail()
+        assert {one[:3] for one in after} == {one[:3] for one in before}, "it wrote after it woke"
+        rows += Load(stack, made[:20]).post().rows
+        stack.drained()
+        told = audit(stack, rows, heir.url)
+        print(told.told())
+        told.clean()

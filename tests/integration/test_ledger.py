@@ -12,7 +12,7 @@ import pytest
 from auditing import audit
 from callbacks import Vendors
 from ledger import Load
-from stack import Stack
+from stack import DELIVERIES, Stack
 
 CALLBACKS = int(os.environ.get("CONNECTOR_TEST_LEDGER", "6000"))
 LEAST_S = 32.0
@@ -21,13 +21,15 @@ KILLS = 5
 
 @pytest.mark.cluster
 @pytest.mark.timeout(180 + CALLBACKS // 50)
+@pytest.mark.parametrize("delivery", DELIVERIES)
 def test_every_acknowledged_callback_is_accounted_for_whatever_is_killed(
-    bootstrap: str, prefix: str, tmp_path: Path
+    bootstrap: str, prefix: str, tmp_path: Path, delivery: str
 ) -> None:
     chance = random.Random(CALLBACKS)
     rate = max(CALLBACKS / LEAST_S, 1) if CALLBACKS < 15_000 else 450.0
     # so long a linger keeps callbacks unconfirmed at every moment, also at that of a kill
-    with Stack(bootstrap, prefix, tmp_path, partitions=6, ingress={"linger_ms": 100}) as stack:
+    settings = {"worker": {"delivery": delivery}, "ingress": {"linger_ms": 100}}
+    with Stack(bootstrap, prefix, tmp_path, partitions=6, **settings) as stack:
         ingress = stack.serve()
         workers = {name: stack.work(name) for name in ("worker-1", "worker-2")}
         made = Vendors(CALLBACKS, stack.secrets["STACK_CLIENT_KEY"]).callbacks(CALLBACKS)

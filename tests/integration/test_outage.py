@@ -8,7 +8,7 @@ import pytest
 from auditing import audit
 from callbacks import Vendors
 from ledger import Load
-from stack import Child, Stack
+from stack import DELIVERIES, Child, Stack
 
 from connector.runtime.broker import LocalKafka
 
@@ -21,11 +21,13 @@ MIB = 1 << 20
 
 @pytest.mark.cluster
 @pytest.mark.timeout(150)
+@pytest.mark.parametrize("delivery", DELIVERIES)
 @pytest.mark.parametrize("how", ["paused", "killed"])
 def test_without_kafka_callbacks_get_503_and_both_roles_recover_alone(
-    how: str, prefix: str, tmp_path: Path
+    how: str, delivery: str, prefix: str, tmp_path: Path
 ) -> None:
-    with LocalKafka() as kafka, Stack(kafka.bootstrap, prefix, tmp_path) as stack:
+    settings = {"delivery": delivery}
+    with LocalKafka() as kafka, Stack(kafka.bootstrap, prefix, tmp_path, worker=settings) as stack:
         ingress, worker = stack.serve(), stack.work()
         made = Vendors(41, stack.secrets["STACK_CLIENT_KEY"]).callbacks(CALLBACKS)
         with Load(stack, made, rate=RATE, within_s=100) as load:

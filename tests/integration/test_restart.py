@@ -7,17 +7,18 @@ import pytest
 from auditing import audit
 from callbacks import Vendors
 from ledger import Load
-from stack import Stack
+from stack import DELIVERIES, Stack
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 
 CALLBACKS = 600
 
 
+@pytest.mark.parametrize("delivery", DELIVERIES)
 def test_everything_sent_again_to_a_restarted_worker_changes_nothing(
-    bootstrap: str, prefix: str, tmp_path: Path
+    bootstrap: str, prefix: str, tmp_path: Path, delivery: str
 ) -> None:
-    with Stack(bootstrap, prefix, tmp_path) as stack:
+    with Stack(bootstrap, prefix, tmp_path, worker={"delivery": delivery}) as stack:
         stack.serve()
         worker = stack.work()
         made = Vendors(23, stack.secrets["STACK_CLIENT_KEY"]).callbacks(CALLBACKS)
@@ -39,10 +40,11 @@ def test_everything_sent_again_to_a_restarted_worker_changes_nothing(
         assert fresh["duplicate"] > fresh["stale"] > 0
 
 
+@pytest.mark.parametrize("delivery", DELIVERIES)
 def test_a_worker_with_an_empty_memory_reads_the_changelog_and_goes_on(
-    bootstrap: str, prefix: str, tmp_path: Path
+    bootstrap: str, prefix: str, tmp_path: Path, delivery: str
 ) -> None:
-    with Stack(bootstrap, prefix, tmp_path) as stack:
+    with Stack(bootstrap, prefix, tmp_path, worker={"delivery": delivery}) as stack:
         stack.serve()
         worker = stack.work("worker-1")
         made = Vendors(29, stack.secrets["STACK_CLIENT_KEY"]).callbacks(2 * CALLBACKS)
@@ -74,15 +76,12 @@ def test_a_worker_is_not_ready_before_it_reads_its_partitions(
         assert 'connector_partitions{standing="live"} 20.0' in worker.get("/metrics")[1]
 
 
-def test_a_worker_without_a_broker_ends_with_one_line_and_exit_code_1(
-    bootstrap: str, prefix: str, tmp_path: Path
-) -> None:
-    del bootstrap
-    stack = Stack("127.0.0.1:1", prefix, tmp_path)
-    worker = stack.start("worker-1", "work")
-    try:
-        assert worker.ended(40) == 1
-        assert "Traceback" not in worker.tail()
-        assert "kafka.bootstrap.servers" in worker.tail()
-    finally:
-        worker.close()
+def test_a_killed_worker_leaves_nothing_on_the_disk(bootstrap: str, prefix: str, tmp_path: Path) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with Stack(bootstrap, prefix, tmp_path) as stack:
+        worker = stack.start("worker-1", "work", TMPDIR=str(temporary)).ready()
+        worker.kill()
+
+        assert list(temporary.iterdir()) == []
+        assert list(Path.cwd().glob(f"{prefix}*")) == []

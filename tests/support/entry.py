@@ -4,8 +4,9 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import confluent_kafka
 
@@ -13,6 +14,14 @@ FREEZE_AFTER: Final = 2
 """Transactions that pass before the process stops itself."""
 ABORTS: Final = {"produce": 2, "send_offsets": 5, "sent_offsets": 8, "commit": 11}
 """Step -> the transaction that fails there."""
+FREEZE_BEHIND: Final = 30
+"""Changelog records that are written without a transaction before the process stops itself."""
+REFUSALS: Final = {
+    "lost history": (".events", 50, confluent_kafka.KafkaError._MSG_TIMED_OUT),  # noqa: SLF001  its public name
+    "refused state": (".changelog.", 70, confluent_kafka.KafkaError.TOPIC_AUTHORIZATION_FAILED),
+    "offsets": ("", 12, confluent_kafka.KafkaError.GROUP_AUTHORIZATION_FAILED),
+}
+"""Step -> part of the topic's name, its record or commit that fails, and how."""
 HALF_WAY: Final = 5
 """Record of a transaction that is refused in `produce`."""
 WORN_OUT_AT: Final = 3
@@ -111,7 +120,66 @@ def _abort() -> None:
     confluent_kafka.Producer = _Aborting  # type: ignore[misc]  # on purpose
 
 
-FAULTS: Final[dict[str, Callable[[], None]]] = {"freeze": _freeze, "wear out": _wear_out, "abort": _abort}
+class _FreezingAwaited(confluent_kafka.Producer):
+    """Stops its own process between two records that become state, one of them perhaps not sent yet."""
+
+    changes = 0
+
+    def produce(self, topic: str, *arguments: Any, **named: Any) -> None:
+        super().produce(topic, *arguments, **named)
+        if ".changelog." in topic:
+            self.changes += 1
+            if self.changes == FREEZE_BEHIND:
+                os.kill(os.getpid(), signal.SIGSTOP)
+
+
+def _freeze_awaited() -> None:
+    """SIGSTOP in the middle of a cycle that is written without a transaction."""
+    confluent_kafka.Producer = _FreezingAwaited  # type: ignore[misc]  # on purpose
+
+
+class _Refusing(confluent_kafka.Producer):
+    """Refuses, or loses, one record of history and one that becomes state, the other records pass."""
+
+    refused: ClassVar[set[str]] = set()
+    seen: ClassVar[Counter[str]] = Counter()
+
+    def produce(self, topic: str, *arguments: Any, **named: Any) -> None:
+        for step, (kind, at, code) in REFUSALS.items():
+            if kind and kind in topic and step not in self.refused:
+                self.seen[step] += 1
+                if self.seen[step] == at:
+                    self.refused.add(step)
+                    named["on_delivery"](confluent_kafka.KafkaError(code, "put in by a test"), None)
+                    return
+        super().produce(topic, *arguments, **named)
+
+
+class _Forgetful(confluent_kafka.Consumer):
+    """Refuses to commit once."""
+
+    commits = 0
+
+    def commit(self, *arguments: Any, **named: Any) -> Any:
+        _Forgetful.commits += 1
+        if _Forgetful.commits == REFUSALS["offsets"][1]:
+            raise _failure(REFUSALS["offsets"][2])
+        return super().commit(*arguments, **named)
+
+
+def _refuse() -> None:
+    """Let a cycle without a transaction fail once at each of its steps."""
+    confluent_kafka.Producer = _Refusing  # type: ignore[misc]  # on purpose
+    confluent_kafka.Consumer = _Forgetful  # type: ignore[misc]  # on purpose
+
+
+FAULTS: Final[dict[str, Callable[[], None]]] = {
+    "freeze": _freeze,
+    "freeze awaited": _freeze_awaited,
+    "wear out": _wear_out,
+    "abort": _abort,
+    "refuse": _refuse,
+}
 
 
 def main() -> None:

@@ -25,6 +25,7 @@ ENTRY: Final = Path(__file__).with_name("entry.py")
 READY_S: Final = 40.0
 TAIL_LINES: Final = 40
 SOURCES: Final = ("duett", "quickfile", "visma-journal", "visma-net", "visma-sales")
+DELIVERIES: Final = ("exactly_once", "at_least_once")
 COMPANY: Final = "1000001"
 """Visma's company number; also the tenant of its endpoints."""
 TENANTS: Final = {"duett": "acme", "quickfile": "shop"}
@@ -155,6 +156,7 @@ class Stack:
     ) -> None:
         self.bootstrap = bootstrap
         self.prefix = prefix
+        self.delivery = (worker or {}).get("delivery", "exactly_once")
         self.folder = folder
         self.partitions = partitions
         self.children: list[Child] = []
