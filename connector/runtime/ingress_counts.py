@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from connector.core.authenticate import Endpoint, UrlToken
+from connector.errors import REASONS
 from connector.model import Quarantined, RawRecord
+from connector.runtime import ingress_metrics as shown
 
 NO_SOURCE: Final = "none"
 """Label of requests that name no configured endpoint."""
@@ -40,10 +39,29 @@ LATE: Final = ("head", "body")
 ACK_BOUNDS_S: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
-class Counts(Collector):
-    """Counters of one ingress process; register it with a Prometheus registry."""
+ANSWERS: Final = ("202", "401", "404", "405", "413", "415", "429", "503")
+"""Answers to requests that name a source; those shown before the first one was given."""
 
-    def __init__(self) -> None:
+
+def hash_of(endpoint_id: str) -> str:
+    """Name an endpoint without telling its id: `printf %s <id> | sha256sum | cut -c1-12`."""
+    return hashlib.sha256(endpoint_id.encode()).hexdigest()[:12]
+
+
+class Counts(Collector):
+    """Counters of one ingress process; register it with a Prometheus registry.
+
+    Args:
+        endpoints: (source, id) -> endpoint: what may be called; shown before it happens.
+    """
+
+    def __init__(self, endpoints: Mapping[tuple[str, str], Endpoint] | None = None) -> None:
+        self._endpoints: Final = endpoints or {}
+        self.hashes: Final = {key: hash_of(key[1]) for key in self._endpoints}
+        """(source, id) -> label."""
+        self.named = False
+        """Whether ids and tenants of endpoints may be shown: `operations.endpoint_labels`."""
+        self._began = time.monotonic()
         self.in_flight = 0
         self.reading = 0
         """Bytes of bodies that come in pieces and are not complete."""
@@ -61,8 +79,8 @@ class Counts(Collector):
         """(hash of the endpoint's id, slot of the secret that matched) -> callbacks."""
         self.doubts: dict[tuple[str, str], int] = defaultdict(int)
         """(source, scheme that only warns) -> callbacks it did not prove."""
-        self.last: dict[str, float] = {}
-        """Source -> monotonic seconds of its last authentic callback."""
+        self.last: dict[tuple[str, str], float] = {}
+        """(source, id) -> monotonic seconds of its last authentic callback."""
         self._acks = [0] * (len(ACK_BOUNDS_S) + 1)
         self._acks_sum_s = 0.0
 
@@ -91,46 +109,53 @@ class Counts(Collector):
                 self.redacted[name] += 1
 
     def collect(self) -> Iterable[Metric]:
-        """Give the current values; called from the thread of the scrape."""
-        yield _counter(
-            "ingress_requests", "Answers by source and status.", ("source", "answer"), self.requests
-        )
-        yield _counter("ingress_records", "Raw records confirmed by Kafka.", ("source",), self.records)
-        yield _counter(
-            "ingress_quarantined", "Quarantined by reason.", ("source", "reason"), self.quarantined
-        )
-        yield _counter("ingress_empty", "Authentic callbacks without an event.", ("source",), self.empty)
-        yield _counter("ingress_redacted", "Callbacks with a redacted credential.", ("field",), self.redacted)
-        yield _counter("ingress_unacked", "Answers 503 by reason.", ("reason",), self.unacked)
-        yield _counter("ingress_late", "Connections closed at a deadline.", ("part",), self.late)
-        yield _counter(
-            "auth_secret_used",
-            "Callbacks by the place of the secret that proved them.",
-            ("endpoint_hash", "slot"),
-            self.secrets,
-        )
-        yield _counter(
-            "auth_doubts",
-            "Callbacks that a scheme in mode `warn` did not prove.",
-            ("source", "scheme"),
-            self.doubts,
-        )
-        yield GaugeMetricFamily(
-            "connector_ingress_inflight", "Requests being worked on.", value=self.in_flight
-        )
-        yield GaugeMetricFamily(
-            "connector_ingress_reading_bytes", "Bytes of bodies not yet complete.", value=self.reading
-        )
-        gap = GaugeMetricFamily(
-            "connector_callback_gap_seconds",
-            "Silence since the last authentic callback; a long one may be a dead subscription.",
-            labels=("source",),
-        )
-        now = time.monotonic()
-        for source, last in self.last.copy().items():
-            gap.add_metric((source,), now - last)
-        yield gap
+        """Give the current values; called from the thread of the scrape.
+
+        What has not happened yet is told as 0: Prometheus sees no increase in a series that is new.
+        """
+        sources = sorted({source for source, _ in self._endpoints})
+        requests = {(one, answer): 0 for one in sources for answer in ANSWERS}
+        quarantined = {(one, reason): 0 for one in sources for reason in REASONS}
+        slots = {
+            (self.hashes[key], str(slot)): 0
+            for key, one in list(self._endpoints.items())
+            for slot in range(_secrets(one))
+        }
+        nothing = dict.fromkeys(sources, 0)
+        # copies first: the loop's thread may add keys meanwhile
+        yield shown.REQUESTS.family(requests | self.requests.copy())
+        yield shown.RECORDS.family(nothing | self.records.copy())
+        yield shown.QUARANTINED.family(quarantined | self.quarantined.copy())
+        yield shown.EMPTY.family(nothing | self.empty.copy())
+        yield shown.REDACTED.family(self.redacted.copy())
+        yield shown.NOT_ACKED.family(self.unacked)
+        yield shown.TOO_LATE.family(self.late)
+        yield shown.SECRETS.family(slots | self.secrets.copy())
+        yield shown.DOUBTS.family(self.doubts.copy())
+        yield shown.IN_FLIGHT.family({(): self.in_flight})
+        yield shown.READING.family({(): self.reading})
+        yield from self._silences()
+        if self.named:
+            yield shown.ENDPOINT.family(
+                {
+                    (source, self.hashes[source, name], name, one.tenant or ",".join(one.tenants.values())): 1
+                    for (source, name), one in list(self._endpoints.items())
+                }
+            )
         yield self._ack_seconds()
+
+    def _silences(self) -> Iterable[Metric]:
+        now, clock = time.monotonic(), time.time()
+        last = self.last.copy()
+        gaps: dict[str, float] = {}
+        for (source, _), at in last.items():
+            gaps[source] = min(now - at, gaps.get(source, now - at))
+        yield shown.GAP.family(gaps)
+        known = {(source, self.hashes[source, name]): (source, name) for source, name in self.hashes}
+        yield shown.SILENCE.family({label: now - last.get(key, self._began) for label, key in known.items()})
+        yield shown.LAST.family(
+            {label: clock - (now - last[key]) if key in last else 0.0 for label, key in known.items()}
+        )
 
     def _ack_seconds(self) -> Metric:
         total, buckets = 0, []
@@ -138,20 +163,11 @@ class Counts(Collector):
             total += count
             buckets.append((str(bound), float(total)))
         return HistogramMetricFamily(
-            "connector_ingress_ack_seconds",
-            "From handing a callback's records to the producer until Kafka confirmed the last one.",
-            buckets=buckets,
-            sum_value=self._acks_sum_s,
+            shown.ACK_SECONDS.name, shown.ACK_SECONDS.doc, buckets=buckets, sum_value=self._acks_sum_s
         )
 
 
-def _counter(
-    name: str,
-    doc: str,
-    labels: tuple[str, ...],
-    counts: Mapping[str, int] | Mapping[tuple[str, str], int],
-) -> Metric:
-    family = CounterMetricFamily(f"connector_{name}", doc, labels=labels)
-    for key, count in dict(counts).items():  # a copy: the loop's thread may add keys meanwhile
-        family.add_metric((key,) if isinstance(key, str) else key, count)
-    return family
+def _secrets(endpoint: Endpoint) -> int:
+    """Count the secrets of the scheme whose slots are counted, the first."""
+    first = endpoint.schemes[0]
+    return len(first.tokens if isinstance(first, UrlToken) else first.secrets)

@@ -10,6 +10,8 @@ import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
+from importlib.metadata import version
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -18,8 +20,8 @@ import uvicorn
 from prometheus_client.exposition import choose_encoder
 
 from connector.errors import Misconfigured
+from connector.runtime.metrics import BOTH, METRICS, WORKER, Role, counter, gauge
 from connector.runtime.registry import READ_ONLY, RegistryApi
-from connector.runtime.telemetry import METRICS
 
 Check = Callable[[], str | None]
 """None if all is well, else why not; called from another thread, and must not wait."""
@@ -29,11 +31,25 @@ _JSON: Final = "application/json"
 _REGISTRY_JSON: Final = "application/vnd.schemaregistry.v1+json"
 START_S: Final = 10
 
+INFO: Final = gauge("info", "1", "Version and role of a process.", "version", "role", roles=BOTH)
+READY: Final = gauge("ready", "0 or 1", "1 while /readyz answers 200.", "role", roles=BOTH)
+PASSES: Final = gauge(
+    "check_passes", "0 or 1", "1 while a check of /livez or /readyz passes.", "probe", "check", roles=BOTH
+)
+REGISTRY: Final = counter(
+    "registry_requests_total",
+    "requests",
+    "Answers of the schema registry by status.",
+    "answer",
+    roles=WORKER,
+)
+
 
 class Health:
     """Named checks: `live` ones restart a process that fails, `ready` ones only take it off the traffic."""
 
-    def __init__(self) -> None:
+    def __init__(self, role: Role) -> None:
+        self._role = role
         self._live: dict[str, Check] = {}
         self._ready: dict[str, Check] = {}
 
@@ -52,6 +68,15 @@ class Health:
     def is_ready(self) -> tuple[int, dict[str, Any]]:
         """Answer /readyz."""
         return _told(self._ready)
+
+    def count(self) -> None:
+        """Show every check as a metric; called when somebody scrapes."""
+        INFO.labels(version("erp-connector"), self._role).set(1)
+        for probe, (status, told) in (("live", self.is_live()), ("ready", self.is_ready())):
+            if probe == "ready":
+                READY.labels(self._role).set(status == HTTPStatus.OK)
+            for check, found in told["checks"].items():
+                PASSES.labels(probe, check).set(found["ok"])
 
 
 def _told(checks: dict[str, Check]) -> tuple[int, dict[str, Any]]:
@@ -137,10 +162,12 @@ class Operations:
         if self._registry is not None and in_registry:
             query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
             status, told = self._registry.answer(below, query)
+            REGISTRY.labels(str(status)).inc()
             return status, _REGISTRY_JSON, _encode(told)
         if path == "/metrics":
             accepted = dict(scope["headers"]).get(b"accept", b"").decode("latin-1")
             encoder, kind = choose_encoder(accepted)
+            self._health.count()
             return 200, kind, encoder(METRICS)
         if path in ("/livez", "/readyz"):
             status, health = self._health.is_live() if path == "/livez" else self._health.is_ready()

@@ -87,6 +87,11 @@ class Progress:
                 return f"the batch of {', '.join(missing)} has not been worked off for {age_s:.0f} s"
         return None
 
+    def open_s(self) -> float:
+        """Say for how long the transaction under way has been open; 0 without one."""
+        begun_s = self._outlet.begun_at_s
+        return 0.0 if begun_s is None else self._clock() - begun_s
+
     def hung(self, answering_s: float) -> str | None:
         """Say if a transaction does not end although Kafka has answered others for `answering_s`."""
         begun_s = self._outlet.begun_at_s

@@ -1,7 +1,7 @@
-"""What is told to the outside: log lines as JSON, metrics for Prometheus.
+"""What is told to the outside as log lines, one JSON object each; metrics are in `connector.runtime.metrics`.
 
 A log line never holds a body or a secret: texts of exceptions that may quote a value are left out, only
-their type and place stand there. Labels of metrics are closed lists.
+their type and place stand there.
 """
 
 from __future__ import annotations
@@ -13,11 +13,6 @@ import threading
 import time
 import traceback
 from typing import Final, TextIO
-
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from prometheus_client.gc_collector import GCCollector
-from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
 
 from connector.errors import ConnectorError
 
@@ -121,25 +116,3 @@ def log_json(level: int = logging.INFO, to: TextIO | None = None) -> None:
     logging.basicConfig(level=max(level, logging.WARNING), handlers=[lines], force=True)
     log.setLevel(level)
     logging.captureWarnings(capture=True)
-
-
-METRICS: Final = CollectorRegistry()
-"""What /metrics shows."""
-ProcessCollector(registry=METRICS)
-PlatformCollector(registry=METRICS)
-GCCollector(registry=METRICS)
-
-
-def counter(name: str, doc: str, *labels: str) -> Counter:
-    """Make a counter `connector_<name>`; names without `_total` get it."""
-    return Counter(f"connector_{name}", doc, labels, registry=METRICS)
-
-
-def gauge(name: str, doc: str, *labels: str) -> Gauge:
-    """Make a gauge `connector_<name>`."""
-    return Gauge(f"connector_{name}", doc, labels, registry=METRICS)
-
-
-def histogram(name: str, doc: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-    """Make a histogram `connector_<name>`; the name ends in its unit."""
-    return Histogram(f"connector_{name}", doc, labels, buckets=buckets, registry=METRICS)
