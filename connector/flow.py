@@ -16,9 +16,10 @@ from typing import Final, Literal, Protocol
 
 import msgspec
 
-from connector.core import identity
+from connector.core import erasure, identity
 from connector.core.avro import Codec
 from connector.core.changelog import EntityChangelog
+from connector.core.erasure import AHEAD_TICKS
 from connector.core.history import history, meta
 from connector.core.join import apply, dump, load, supersedes, version_of, well_formed
 from connector.core.privacy import Privacy
@@ -46,8 +47,6 @@ from connector.model import (
 
 __all__ = ["Desk", "View", "carry", "compact", "normalise", "receive"]
 
-AHEAD_TICKS: Final = 600 * 10_000_000
-"""How far a vendor's clock may run ahead of ours: 10 minutes."""
 DAY_TICKS: Final = 86_400 * 10_000_000
 GUARD_TICKS: Final = 15 * DAY_TICKS
 """How long a delete is remembered: an older event of an unknown key may come behind a forgotten delete."""
@@ -89,6 +88,10 @@ def normalise(raw: RawRecord, source: Source, privacy: Privacy) -> ChangeEvent:
     """
     if raw.meta.origin == "forward":
         return _forwarded(raw)
+    if raw.meta.origin == erasure.ORIGIN:
+        at = erasure.version(raw.meta)
+        erased = State(deleted=at)
+        return ChangeEvent(raw.key, erasure.reading(raw.meta), at, erased, raw.meta, position=raw.position)
     dialect = source.at(raw.meta.endpoint) if source.tuned else source
     reading = dialect.normalise(raw)
     version, suspect = _clamp(reading.occurred, raw.meta.received_us)
@@ -208,6 +211,9 @@ def compact(event: ChangeEvent, source: Source, view: View, desk: Desk) -> Outco
     old = view.glance(key)
     if old is None or not supersedes(event.state, old.state):
         old = view.get(key)
+    if event.meta.origin == erasure.ORIGIN and old is not None:
+        gone = erasure.sightings(key, old.state, event.version)
+        forwards = tuple(_forward(event, owner, effect) for owner, effect in gone)
     new, verdict = apply(NOTHING if old is None else old.state, event.state)
     if verdict != "applied":
         kept = None if event.meta.origin == "forward" else _history(event, told, verdict, desk)

@@ -112,7 +112,7 @@ class RawMeta(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     body_sha256: str = ""
     """Hex digest of the whole body as received, before redaction."""
     redacted: tuple[str, ...] = ()
-    origin: Literal["callback", "forward", "recovery", "quarantine", "replay"] = "callback"
+    origin: Literal["callback", "forward", "recovery", "quarantine", "replay", "erase"] = "callback"
     event: str = ""
     """The vendor's event name where the bytes do not say it (QuickFile: the array's name)."""
     event_id: str = ""

@@ -11,6 +11,7 @@ from connector.cli import (
     config,
     demo,
     doctor,
+    erase,
     explain,
     quarantine,
     rebuild,
@@ -66,5 +67,6 @@ for _command in (
     quarantine.quarantine,
     replay.replay,
     rebuild.rebuild,
+    erase.erase,
 ):
     main.add_command(_command)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
-from connector.core.avro import Codecs
 from connector.core.times import to_rfc3339
 from connector.errors import Misconfigured
 from connector.model import TICKS_PER_MS
@@ -55,7 +54,7 @@ class Follower:
     def __init__(
         self, kafka: Mapping[str, str], topics: Mapping[str, str], registry: Registry, *, earliest: bool
     ) -> None:
-        self._codecs = Codecs(registry.named())
+        self._codecs = registry.codecs()
         self.kinds: Final = {entity: kinds_of(registry.writer(entity)[1]) for entity in topics}
         self._entities = {topic: entity for entity, topic in topics.items()}
         metadata = Brokers(kafka).metadata()
@@ -108,7 +107,7 @@ class Follower:
         topic, framed = str(message.topic()), message.value()
         headers = dict(message.headers() or ())
         try:
-            value = None if framed is None else self._codecs.decode(bytes(framed))
+            value = None if framed is None else self._codecs.decode(bytes(framed), self._entities[topic])
             version = int(headers.get("x-erp-version") or (value or {})["meta_version"])
         except (KeyError, ValueError):
             raise Misconfigured(

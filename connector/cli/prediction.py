@@ -41,7 +41,8 @@ def predict(
                     raise Unusable(f"{sample.name} {outcome.where}", outcome.why)
                 for record in outcome.records if isinstance(outcome, Outcome) else ():
                     if record.key.entity != IDENTITY:
-                        ends[record.key.text] = None if record.value is None else codecs.decode(record.value)
+                        key, value = record.key, record.value
+                        ends[key.text] = None if value is None else codecs.decode(value, key.entity)
     return ends
 
 

@@ -193,11 +193,11 @@ def _open(settings: Settings) -> Quarantine:
 def _tries(settings: Settings, topic: Quarantine, wanted: Wanted, *, released: bool) -> Iterator[Tried]:
     from connector.runtime.credentials import digest_key
     from connector.runtime.desk import furnish
-    from connector.runtime.registry import Registry, folder
+    from connector.runtime.registered import known_schemas
     from connector.runtime.retry import bindings, retry
     from connector.runtime.tuning import tuned
 
-    desk, _ = furnish(Registry.load(folder()), digest_key(settings))
+    desk, _ = furnish(known_schemas(settings), digest_key(settings))
     bound, most = bindings(settings), settings.ingress.max_records
     sources = tuned(settings.endpoints)
     return (

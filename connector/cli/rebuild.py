@@ -141,7 +141,7 @@ def _opened(
     from connector.runtime.credentials import digest_key
     from connector.runtime.desk import furnish
     from connector.runtime.reading import Reader
-    from connector.runtime.registry import Registry, folder
+    from connector.runtime.registered import known_schemas
     from connector.runtime.reprocess import Reprocess
     from connector.runtime.versions import topics_of
 
@@ -151,7 +151,7 @@ def _opened(
         )
     worker = settings.worker
     desk, codecs = furnish(
-        Registry.load(folder()), digest_key(settings), worker.headers, worker.max_event_age_days
+        known_schemas(settings), digest_key(settings), worker.headers, worker.max_event_age_days
     )
     with Reader(settings.kafka, "rebuild") as reader:
         yield (

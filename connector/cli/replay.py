@@ -137,11 +137,11 @@ def _opened(settings: Settings, selection: Selection) -> Iterator[Replay]:
     from connector.runtime.credentials import digest_key
     from connector.runtime.desk import furnish
     from connector.runtime.reading import Reader
-    from connector.runtime.registry import Registry, folder
+    from connector.runtime.registered import known_schemas
     from connector.runtime.replay import Replay
     from connector.runtime.versions import topics_of
 
-    desk, _ = furnish(Registry.load(folder()), digest_key(settings))
+    desk, _ = furnish(known_schemas(settings), digest_key(settings))
     with Reader(settings.kafka, "replay") as reader:
         yield Replay(settings, topics_of(settings), desk, reader, selection)
 

@@ -1,15 +1,15 @@
-"""`connector schemas`: are the committed schemas right, and what do they say."""
+"""`connector schemas`: are the committed schemas right, what do they say, and does the registry have them."""
 
 from __future__ import annotations
 
 import click
 
-from connector.cli.context import json_option, print_json, print_table
+from connector.cli.context import json_option, load_settings, print_json, print_table
 
 
 @click.group()
 def schemas() -> None:
-    """Check and show the Avro schemas of the topics."""
+    """Check, show and register the Avro schemas of the topics."""
 
 
 @schemas.command()
@@ -31,6 +31,63 @@ def check(*, as_json: bool) -> None:
         raise click.ClickException(f"{len(faults)} fault(s) in {folder}")
     if not as_json:
         click.echo(f"ok: {count} locked schema(s)")
+
+
+@schemas.command()
+@click.option("--yes", is_flag=True, help="Register them; without it nothing is changed.")
+@click.option(
+    "--check", "checked", is_flag=True, help="Exit with 1 if something is missing; changes nothing."
+)
+@json_option
+@click.pass_context
+def register(ctx: click.Context, *, yes: bool, checked: bool, as_json: bool) -> None:
+    """Register every schema at the registry of registry.url; without --yes only say what is missing there.
+
+    The registry's own compatibility answer comes first; one refusal, and nothing is registered. A second run
+    does nothing.
+    """
+    from connector.runtime.registering import Registering
+    from connector.runtime.registry import COMPATIBILITY
+
+    if yes and checked:
+        raise click.UsageError("--check changes nothing: leave out --yes or --check")
+    registering = Registering(load_settings(ctx))
+    steps = registering.plan()
+    left = [step for step in steps if not step.done]
+    refused = [step for step in steps if step.action == "refuse"]
+    if yes and not refused:
+        registering.apply(steps)
+    if as_json:
+        print_json(
+            [
+                {
+                    "subject": one.subject,
+                    "version": one.version,
+                    "id": one.id,
+                    "action": one.action,
+                    "level": one.level,
+                    "why": one.why,
+                }
+                for one in steps
+            ]
+        )
+    else:
+        rows = [
+            (one.subject, one.version, "" if one.id is None else one.id, one.action, one.level or "", one.why)
+            for one in left
+        ]
+        if rows:
+            print_table(("subject", "version", "id", "action", "level", "why"), rows)
+        if not left:
+            click.echo(f"all {len(steps)} schemas are registered, {COMPATIBILITY}")
+        elif yes and not refused:
+            click.echo(f"done: {len(left)} of {len(steps)} registered or set to {COMPATIBILITY}")
+        elif not checked:
+            click.echo(f"{len(left)} of {len(steps)} are missing or not {COMPATIBILITY}: add --yes")
+    if refused:
+        raise click.ClickException("the registry refuses; see action refuse. Nothing was registered")
+    if checked and left:
+        raise click.ClickException(f"{len(left)} schema(s) missing or not {COMPATIBILITY}")
 
 
 @schemas.command()

@@ -10,6 +10,7 @@ from connector.cli.context import load_settings
 
 if TYPE_CHECKING:
     from connector.core.authenticate import Endpoint
+    from connector.runtime.guards import Guards
     from connector.runtime.settings import Settings
 
 REREAD_S = 5
@@ -27,7 +28,7 @@ def serve(ctx: click.Context) -> None:
 
     import uvloop
 
-    from connector.runtime import telemetry
+    from connector.runtime import telemetry, traces
     from connector.runtime.credentials import endpoints, forbid_core_dumps
     from connector.runtime.guards import Guards
 
@@ -37,16 +38,19 @@ def serve(ctx: click.Context) -> None:
     telemetry.log_json()
     forbid_core_dumps()
     known = endpoints(settings)
-    guards = Guards(settings, "serve")
-    guards.preflight()
-    guards.start()
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_open(settings, known))
-    guards.stop()
+    traces.start("ingress")
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_open(settings, known, Guards(settings, "serve")))
+    finally:
+        traces.stop()
 
 
-async def _open(settings: Settings, known: dict[tuple[str, str], Endpoint]) -> None:
-    """Wire the door, its probes and its secrets, and hold it open until a signal."""
+async def _open(settings: Settings, known: dict[tuple[str, str], Endpoint], guards: Guards) -> None:
+    """Wire the door, its probes and its secrets, and hold it open until a signal.
+
+    Until Kafka is there and as it must be every callback gets 503.
+    """
     import asyncio
 
     from connector.core.privacy import Privacy
@@ -55,7 +59,9 @@ async def _open(settings: Settings, known: dict[tuple[str, str], Endpoint]) -> N
     from connector.runtime.credentials import digest_key
     from connector.runtime.desk import topics_under
     from connector.runtime.ingress import Ingress
+    from connector.runtime.metrics import METRICS
     from connector.runtime.operations import Health, Operations
+    from connector.runtime.rotation import Rotation
     from connector.runtime.serving import serve as hold_open
     from connector.runtime.tuning import tuned
 
@@ -69,9 +75,11 @@ async def _open(settings: Settings, known: dict[tuple[str, str], Endpoint]) -> N
         settings.topics.partitions,
         rates={(one.source, one.id): one.rate for one in settings.endpoints if one.rate is not None},
     )
-    telemetry.METRICS.register(ingress.counts)
-    health = Health()
+    ingress.counts.named = settings.operations.endpoint_labels
+    METRICS.register(ingress.counts)
+    health = Health("ingress")
     health.live("ingress", lambda: _why(ingress.alive()))
+    health.ready("kafka", lambda: guards.waiting)
     health.ready("ingress", lambda: _why(ingress.ready()))
     operations = Operations(settings.operations.host, settings.operations.port, health)
     operations.start()
@@ -79,10 +87,25 @@ async def _open(settings: Settings, known: dict[tuple[str, str], Endpoint]) -> N
     def started() -> None:
         telemetry.log.info("serving", extra={"port": settings.ingress.port, "operations": operations.port})
 
+    ingress.held = True
+    loop = asyncio.get_running_loop()
+    refused: asyncio.Future[None] = loop.create_future()
+
+    def begun(refusal: BaseException | None) -> None:
+        if refusal is None:
+            ingress.held = False
+        else:
+            loop.call_soon_threadsafe(refused.set_exception, refusal)
+
+    kafka_rotation = Rotation(settings.kafka)
+    kafka_rotation.start()
+    guards.start(begun)
     rotation = asyncio.create_task(_rotate(settings, known))
     try:
-        await hold_open(ingress, started=started)
+        await hold_open(ingress, started=started, refused=refused)
     finally:
+        guards.stop()
+        kafka_rotation.stop()
         rotation.cancel()
         operations.stop()
 

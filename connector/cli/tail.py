@@ -35,7 +35,7 @@ def tail(
     """
     from connector.cli.following import Follower
     from connector.runtime.desk import topics_under
-    from connector.runtime.registry import Registry, folder
+    from connector.runtime.registered import known_schemas
 
     settings = load_settings(ctx)
     topics = topics_under(settings.topics.prefix, settings.topics.versions).changelog
@@ -44,7 +44,7 @@ def tail(
             f"{unknown[0]}: no such entity; known are {', '.join(topics)}", param_hint="ENTITY"
         )
     chosen = {name: topics[name] for name in entities or topics}
-    follower = Follower(settings.kafka, chosen, Registry.load(folder()), earliest=start == "earliest")
+    follower = Follower(settings.kafka, chosen, known_schemas(settings), earliest=start == "earliest")
     last: dict[str, dict[str, Any] | None] = {}
     try:
         while not (until_end and follower.caught_up):

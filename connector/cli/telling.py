@@ -91,7 +91,7 @@ def _step(step: Step, source: Source, codecs: Codecs, topics: Topics) -> dict[st
                 "topic": topics.changelog.get(record.key.entity, topics.identity),
                 "op": record.op,
                 "headers": {name: value.decode() for name, value in record.headers if name[:6] == "x-erp-"},
-                "value": record.value and _filled(codecs.decode(record.value)),
+                "value": record.value and _filled(codecs.decode(record.value, record.key.entity)),
             }
             for record in outcome.records
         ],

@@ -60,7 +60,7 @@ def _from_worker(record: Quarantined, source: Source, privacy: Privacy) -> list[
         key = EntityKey.parse(record.key)
     except ValueError:
         return [_still(record, "written to the raw topic by another program; nothing to retry")]
-    if record.meta.origin == "forward":
+    if record.meta.origin in ("forward", "erase"):
         return [RawRecord(key, record.body, record.meta)]
     taken = list(
         place_part(_callback(record), source, privacy, _part(record), _meta(record), lambda _: key.tenant)

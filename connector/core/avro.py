@@ -262,28 +262,37 @@ class Codec:
         return record
 
 
+Named: TypeAlias = Mapping[int, tuple[str, Mapping[str, Any]]]
+"""Id -> (name, schema)."""
+
+
 class Codecs:
-    """Every schema that may be met, by locked id; one of them writes each subject."""
+    """Every schema that may be met, by name and id; one of each name writes."""
 
-    def __init__(self, schemas: Mapping[int, tuple[str, Mapping[str, Any]]]) -> None:
-        """Take id -> (name, schema); the greatest id of a name writes, the others only read."""
-        self._by_id: Final = {id_: Codec(id_, schema) for id_, (_, schema) in schemas.items()}
-        self._writers: Final = {schemas[id_][0]: self._by_id[id_] for id_ in sorted(schemas)}
+    def __init__(self, schemas: Named, *older: Named) -> None:
+        """Take schemas under their ids, the one that writes last of its name; and `older` ids, to read by.
 
-        self.frames: Final = frozenset(_FRAME.pack(0, id_) for id_ in schemas)
+        Ids of two origins may be the same number for two names, so a name belongs to each.
+        """
+        self._by_name: Final[dict[str, dict[int, Codec]]] = {}
+        for ids in (*older, schemas):
+            for id_, (name, schema) in ids.items():
+                self._by_name.setdefault(name, {})[id_] = Codec(id_, schema)
+        self._writers: Final = {name: self._by_name[name][id_] for id_, (name, _) in schemas.items()}
+        self.frames: Final = frozenset(_FRAME.pack(0, id_) for ids in (*older, schemas) for id_ in ids)
         """The first five bytes a known record may begin with."""
 
     def writer(self, name: str) -> Codec:
         """Give the codec that writes `name` (an entity, `event` or `identity`)."""
         return self._writers[name]
 
-    def decode(self, framed: bytes) -> dict[str, Any]:
-        """Read any framed record.
+    def decode(self, framed: bytes, name: str) -> dict[str, Any]:
+        """Read a framed record of `name`.
 
         Raises:
-            KeyError: Its schema id is not among the locked ones.
+            KeyError: Its schema id is none of this name.
             ValueError: Not framed.
         """
         if len(framed) < FRAME_BYTES or framed[0] != 0:
             raise ValueError("not in Confluent's frame: byte 0 and a schema id are missing")
-        return self._by_id[_FRAME.unpack_from(framed)[1]].decode(framed)
+        return self._by_name[name][_FRAME.unpack_from(framed)[1]].decode(framed)

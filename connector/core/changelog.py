@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from connector.core import erasure
 from connector.core.avro import Codec
 from connector.core.join import REKEY, dump, exists, load, version_of
 from connector.core.source import Shape, Source
@@ -171,7 +172,7 @@ class EntityChangelog:
         self, value: dict[str, Any], event: ChangeEvent, old: Known | None, new: State
     ) -> str | None:
         """Fill a DELETE record: identifiers, and the successor if there is one; return its key."""
-        if old is not None:
+        if old is not None and event.meta.origin != erasure.ORIGIN:
             for facet in old.state.facets.values():
                 for column in self._identifiers:
                     if column in facet.fields:

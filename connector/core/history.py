@@ -9,6 +9,8 @@ from connector.core.avro import Codec
 from connector.core.join import canonical
 from connector.model import TICKS_PER_MS, ChangeEvent
 
+_OTHERS: Final = ("recovery", "erase")
+"""Origins of events that no callback of a vendor told."""
 UNGUARDED: Final = "unguarded"
 """Flag of an event of an unknown key, older than deletes are remembered. No tolerance of a reader."""
 
@@ -28,7 +30,7 @@ def meta(event: ChangeEvent) -> dict[str, Any]:
         "meta_event_type": reading.event_type,
         "meta_clock_suspect": event.clock_suspect,
         "meta_zone_assumed": reading.zone_assumed,
-        "meta_detected_by": "recovery" if event.meta.origin == "recovery" else "callback",
+        "meta_detected_by": event.meta.origin if event.meta.origin in _OTHERS else "callback",
         "meta_origin_client": reading.origin_client,
         "meta_origin_user": reading.origin_user,
         "meta_origin_connect": reading.origin_connect,

@@ -39,10 +39,14 @@ ENTITY: Final = "identity"
 _SEEN: Final = "seen"
 
 
+def owner(key: EntityKey, guid: str) -> EntityKey:
+    """Give the key under which a GUID of an entity is remembered."""
+    return EntityKey.of(key.source, key.tenant, ENTITY, f"{key.entity}.{guid}")
+
+
 def sighting(key: EntityKey, guid: str, version: int) -> tuple[EntityKey, State]:
     """Say to a GUID's owner that it was seen under a key: the owner's key, and the effect on it."""
-    owner = EntityKey.of(key.source, key.tenant, ENTITY, f"{key.entity}.{guid}")
-    return owner, State(sets={(_SEEN, key.text): version})
+    return owner(key, guid), State(sets={(_SEEN, key.text): version})
 
 
 def answers(state: State, guid: str) -> dict[str, State]:
@@ -62,11 +66,17 @@ def answers(state: State, guid: str) -> dict[str, State]:
 
 
 def observe(event: ChangeEvent, known: Known | None, codec: Codec) -> Outcome:
-    """Take a sighting: remember it, and answer every key whose answer it changes."""
+    """Take a sighting: remember it, and answer every key whose answer it changes.
+
+    An erasure leaves a tombstone. The next sighting that is newer begins afresh: its record has no place
+    for the delete, which so ends in memory, too.
+    """
     old = NOTHING if known is None else known.state
     new = join(old, event.state)
     if new == old:
         return Outcome(event, "duplicate")
+    if new.sets:
+        new = State(sets=new.sets)
     guid = event.key.id.partition(".")[2]
     before = answers(old, guid)
     forwards = tuple(
@@ -77,7 +87,11 @@ def observe(event: ChangeEvent, known: Known | None, codec: Codec) -> Outcome:
     timestamp_ms = event.meta.received_us // 1000
     if known is not None:
         timestamp_ms = max(timestamp_ms, known.timestamp_ms)
-    record = ChangelogRecord(event.key, "UPSERT", codec.encode(_value(event.key, new)), [], timestamp_ms)
+    if new.sets:
+        record = ChangelogRecord(event.key, "UPSERT", codec.encode(_value(event.key, new)), [], timestamp_ms)
+    else:
+        headers = [("x-erp-version", b"%d" % new.deleted), ("x-erp-op", b"DELETE")]
+        record = ChangelogRecord(event.key, "DELETE", None, headers, timestamp_ms)
     return Outcome(
         event,
         "applied",

@@ -237,7 +237,9 @@ def raw_meta_schema() -> dict[str, Any]:
             _defaulted("count", "long", 1, "How many records the callback became."),
             _defaulted("body_sha256", "string", "", "Hex digest of the body as received."),
             _defaulted("redacted", strings, [], "Names of the fields whose text was replaced."),
-            _defaulted("origin", "string", "callback", "callback, forward, recovery, quarantine or replay."),
+            _defaulted(
+                "origin", "string", "callback", "callback, forward, recovery, quarantine, replay, erase."
+            ),
             _defaulted("event", "string", "", "The vendor's event name where the bytes do not say it."),
             _defaulted("event_id", "string", "", "The vendor's event id where the bytes do not say it."),
             _defaulted(

@@ -9,7 +9,7 @@ import msgspec
 
 from connector.model import Position, RawRecord
 
-LeftOut: TypeAlias = Literal["forward", "copy"]
+LeftOut: TypeAlias = Literal["forward", "erase", "copy"]
 _SPAN: Final = re.compile(r"([A-Za-z0-9._-]{1,249})/(\d{1,9})/(\d{1,18})(?:-(\d{1,18}))?").fullmatch
 
 
@@ -79,11 +79,11 @@ class Selection(msgspec.Struct, frozen=True):
     def left_out(self, raw: RawRecord) -> LeftOut | None:
         """Say why a record that is asked for is not written again; None if it is.
 
-        The record a forward comes from sends it anew. A copy stands beside its original, and copies of
-        copies would double with every replay.
+        The record a forward comes from sends it anew. An erasure outlasts everything received before it.
+        A copy stands beside its original, and copies of copies would double with every replay.
         """
-        if raw.meta.origin == "forward":
-            return "forward"
+        if raw.meta.origin in ("forward", "erase"):
+            return raw.meta.origin
         if raw.meta.origin == "replay" and not self.copies:
             return "copy"
         return None

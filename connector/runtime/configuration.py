@@ -151,6 +151,10 @@ def warnings(settings: Settings) -> Iterator[str]:
             yield f"{where}: authenticate has no hmac, so bodies are not proven; allow only Visma's addresses"
         if endpoint.source.startswith("visma") and settings.digest_key is None:
             yield f"{where}: no digest_key, so ids of users are left out instead of hashed"
+    if (settings.registry.url or "").startswith("http:") and (
+        settings.registry.password or settings.registry.token
+    ):
+        yield "registry.url: without TLS its password or token can be read on the way; use https"
     if settings.ingress.port == settings.operations.port:
         yield "operations.port: the same as ingress.port; `serve` cannot listen twice on it"
 

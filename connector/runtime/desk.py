@@ -28,7 +28,7 @@ def furnish(
     max_event_age_days: int | None = None,
 ) -> tuple[Desk, Codecs]:
     """Build what `flow.carry` needs, and the codecs that read any locked schema."""
-    codecs = Codecs(registry.named())
+    codecs = registry.codecs()
     max_bytes = CHANGELOG_MAX_BYTES - _ROOM_BYTES
     changelogs = {
         (source.name, entity): EntityChangelog(

@@ -21,7 +21,8 @@ from connector.core.guards import REMEDY, judge, others
 from connector.errors import ConnectorError, Misconfigured
 from connector.runtime.admin import REACH_S
 from connector.runtime.configuration import warnings
-from connector.runtime.facts import Look, Unanswered, wanted
+from connector.runtime.facts import Look, wanted
+from connector.runtime.registered import known_schemas
 from connector.runtime.registry import Registry, folder
 from connector.runtime.remembered import Remembered
 from connector.runtime.samples import newest_frames
@@ -52,7 +53,7 @@ def examine(settings: Settings) -> list[Check]:
     Raises:
         Misconfigured: librdkafka refuses a property.
     """
-    checks = [*_configuration(settings), _lock()]
+    checks = [*_configuration(settings), _lock(), *_external(settings)]
     look = Look(settings)
     try:
         checks.append(_brokers(look))
@@ -75,8 +76,8 @@ def _asked(check: str, ask: Callable[[], Iterable[Check]]) -> list[Check]:
     """Ask one more thing; of what cannot be asked, say why."""
     try:
         return list(ask())
-    except (Unanswered, KafkaException) as failure:
-        why = str(failure) if isinstance(failure, Unanswered) else failure.args[0].str()
+    except (ConnectorError, KafkaException) as failure:
+        why = str(failure) if isinstance(failure, ConnectorError) else failure.args[0].str()
         return [
             Check(check, "warn", f"{_NOT_ASKED}{why}", "see the rights of this principal, and the brokers")
         ]
@@ -102,6 +103,18 @@ def _lock() -> Check:
         told, _, remedy = str(broken).rpartition("; ")
         return Check("schema lock", "bad", told, remedy)
     return Check("schema lock", "ok", f"{len(registry.locked)} ids in schemas/ids.json")
+
+
+def _external(settings: Settings) -> Iterator[Check]:
+    if settings.registry.url is None:
+        return
+    try:
+        registry = known_schemas(settings)
+    except ConnectorError as refused:
+        told, _, remedy = str(refused).rpartition("; ")
+        yield Check("schema registry", "bad", told or remedy, remedy if told else "")
+    else:
+        yield Check("schema registry", "ok", f"{len(registry.locked)} schemas at {settings.registry.url}")
 
 
 def _brokers(look: Look) -> Check:
@@ -212,7 +225,7 @@ def _lag(look: Look, raw: dict[str, int], *, working: bool) -> Iterator[Check]:
 
 def _frames(settings: Settings, look: Look, facts: Facts) -> Iterator[Check]:
     """Look whether this version can read what was written last: a newer one may have been here."""
-    known = {(0).to_bytes(1, "big") + one.id.to_bytes(4, "big") for one in Registry.load(folder()).locked}
+    known = known_schemas(settings).codecs().frames
     places = [
         (one.name, partition)
         for one in wanted(settings, "work")

@@ -1,5 +1,6 @@
 """Schema ids from the committed lock, and the read-only registry every worker serves from it.
 
+With an external registry the same schemas go under its ids: `connector.runtime.registered`.
 `schemas/ids.json` lists every schema that was ever released under its id; ids never change and never move,
 because they stand in every record. The paths are those of Confluent's schema registry, so that its clients
 (Java, Python, Go, .NET, Connect) work with `schema.registry.url` set to `http://<worker>:9090/registry`.
@@ -10,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
@@ -17,6 +19,7 @@ from urllib.parse import unquote
 import msgspec
 
 import connector
+from connector.core.avro import Codecs
 from connector.errors import Misconfigured
 from connector.topics import changelog
 
@@ -62,9 +65,12 @@ def digest(schema: Mapping[str, Any]) -> str:
 class Registry:
     """Every locked schema by id; the newest of a name writes, the others only read."""
 
-    def __init__(self, locked: Sequence[Locked], schemas: Mapping[int, dict[str, Any]]) -> None:
-        self.locked: Final = tuple(sorted(locked, key=lambda one: one.id))
+    def __init__(
+        self, locked: Sequence[Locked], schemas: Mapping[int, dict[str, Any]], own: Registry | None = None
+    ) -> None:
+        self.locked: Final = tuple(locked)
         self._schemas: Final = dict(schemas)
+        self._own: Final = own
         self._newest: Final = {one.name: one for one in sorted(locked, key=lambda one: one.version)}
 
     @classmethod
@@ -74,7 +80,7 @@ class Registry:
         Raises:
             Misconfigured: The lock is missing or broken, or a file is not the one that was locked.
         """
-        locked = read_lock(path)
+        locked = sorted(read_lock(path), key=lambda one: one.id)
         schemas: dict[int, dict[str, Any]] = {}
         for one in locked:
             if one.id in schemas:
@@ -90,6 +96,28 @@ class Registry:
                     f"schemas/{one.file}: not the schema locked as id {one.id}; restore the committed file"
                 )
         return cls(locked, schemas)
+
+    def under(self, ids: Mapping[int, int]) -> Registry:
+        """Give the same schemas under the ids of another registry; those of the lock are read as well.
+
+        Args:
+            ids: Id in the lock -> id there, for every one.
+
+        Raises:
+            Misconfigured: One number means two versions of a name, so that nobody could tell records apart.
+        """
+        for one, other in permutations(self.locked, 2):
+            if one.name == other.name and one.id == ids[other.id]:
+                raise Misconfigured(
+                    f"registry.url: id {one.id} is version {one.version} of {one.name} in schemas/{LOCK} and "
+                    f"version {other.version} there; use another registry, or another context of it"
+                )
+        locked = [msgspec.structs.replace(one, id=ids[one.id]) for one in self.locked]
+        return Registry(locked, {ids[one.id]: self._schemas[one.id] for one in self.locked}, self)
+
+    def codecs(self) -> Codecs:
+        """Make what reads every record there may be, and writes the newest form of each name."""
+        return Codecs(self.named(), *(() if self._own is None else (self._own.named(),)))
 
     def writer(self, name: str) -> tuple[int, dict[str, Any]]:
         """Give id and schema that new records of `name` are written with.

@@ -46,7 +46,8 @@ COPY: Final = "written by an earlier replay"
 FOREIGN: Final = "written by another program"
 BY_OPERATOR: Final = "named in worker.quarantine"
 FORGOTTEN: Final = "older than deletes are remembered, and no changelog knows its key"
-_SPARED: Final = {"forward": FORWARD, "copy": COPY}
+ERASURE: Final = "erases a key: it outlasts everything received before it"
+_SPARED: Final = {"forward": FORWARD, "erase": ERASURE, "copy": COPY}
 Progress: TypeAlias = Callable[[int], None]
 """Hears how many more offsets or records are done."""
 

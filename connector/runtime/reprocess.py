@@ -253,7 +253,7 @@ class Reprocess:
         if old.deleted != new.deleted:
             return ["meta_op"]
         if not old.deleted:
-            return differing(records.decoded(old), records.decoded(new))
+            return differing(records.decoded(key, old), records.decoded(key, new))
         successors: list[Any] = [dict(one.records[-1][1]).get(_SUCCESSOR) for one in (old, new)]
         told = [] if records.state(key, old) == records.state(key, new) else ["meta_clocks"]
         return told if successors[0] == successors[1] else [*told, _SUCCESSOR]

@@ -14,13 +14,12 @@ from reader import Reader, Record
 from stack import Stack
 
 from connector.cli import main
-from connector.core.avro import Codecs
 from connector.runtime.registry import Registry, folder
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(240)]
 
 ENTITIES = ("customer", "voucher_line", "customer_invoice")
-CODECS = Codecs(Registry.load(folder()).named())
+CODECS = Registry.load(folder()).codecs()
 
 
 def run(stack: Stack, *words: str) -> Result:
@@ -36,7 +35,8 @@ def compacted(stack: Stack, suffix: str = "") -> dict[str, object]:
 def state(record: Record) -> object:
     if record.value is None:
         return record.headers["x-erp-version"]
-    return {name: one for name, one in CODECS.decode(record.value).items() if name not in PROVENANCE}
+    value = CODECS.decode(record.value, record.key.split("/")[2])
+    return {name: one for name, one in value.items() if name not in PROVENANCE}
 
 
 def choose(stack: Stack, version: int) -> None:

@@ -151,7 +151,7 @@ class Bench:
                         "successor": headers.get("x-erp-successor"),
                     }
                 else:
-                    value = furnished()[1].decode(record.value)
+                    value = furnished()[1].decode(record.value, record.key.entity)
                     view[record.key.text] = {
                         column: held for column, held in value.items() if column not in PROVENANCE
                     }

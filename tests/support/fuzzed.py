@@ -75,4 +75,4 @@ class Fuzzed:
             assert guard(last.headers) == one.known.state
         elif key.entity in self.source.shapes:
             changelog = self.desk.changelogs[self.source.name, key.entity]
-            assert changelog.state(furnished()[1].decode(last.value)) == one.known.state
+            assert changelog.state(furnished()[1].decode(last.value, key.entity)) == one.known.state

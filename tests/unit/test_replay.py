@@ -219,7 +219,7 @@ def test_what_old_code_wrote_is_told_anew_even_where_a_join_would_keep_it() -> N
     _, live, _ = worked([raw])
     spoilt = live.of(raw.key.text)
     assert spoilt is not None
-    value = live.decoded(spoilt)
+    value = live.decoded(raw.key, spoilt)
     name = value["name"]
     value["name"] = "\U0010ffff"
     framed = furnished()[1].writer("customer").encode(value)

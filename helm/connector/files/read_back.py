@@ -23,7 +23,7 @@ from connector.core.times import from_dotnet
 from connector.runtime.configuration import load
 from connector.runtime.credentials import endpoint
 from connector.runtime.desk import topics_under
-from connector.runtime.registry import Registry, folder
+from connector.runtime.registered import known_schemas
 
 ENTITY: Final = "customer"
 SAMPLE: Final = SAMPLES["visma-net-customer-changed"]
@@ -41,7 +41,7 @@ def main(url: str, name: str, seconds: float) -> None:
     settings = load(Path(os.environ["CONNECTOR_CONFIG"]))
     written = next(one for one in settings.endpoints if one.id == name)
     topic = topics_under(settings.topics.prefix, settings.topics.versions).changelog[ENTITY]
-    follower = Follower(settings.kafka, {ENTITY: topic}, Registry.load(folder()), earliest=False)
+    follower = Follower(settings.kafka, {ENTITY: topic}, known_schemas(settings), earliest=False)
     while not follower.caught_up:  # only then is it known where "from now on" begins
         list(follower.read(0.5))
         if time.monotonic() > deadline:
