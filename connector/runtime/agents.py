@@ -17,7 +17,7 @@ from connector import flow
 from connector.core.tolerances import CLOCK_SUSPECT, NAMES, OTHER, ZONE_ASSUMED
 from connector.errors import ConnectorError, Unusable
 from connector.model import Outcome, Quarantined, RawRecord
-from connector.runtime import counts, wire
+from connector.runtime import counts, failpoints, traces, wire
 from connector.runtime.batch import Batch
 from connector.runtime.strangers import Strangers
 
@@ -74,11 +74,14 @@ class Carrier:
 
     def carry(self, batch: Batch) -> list[KafkaRecord]:
         """Turn a batch into everything its cycle must write for this source."""
+        failpoints.at("agent.begun")
         laid: list[KafkaRecord] = []
         tally: Counter[tuple[str, str]] = Counter()
         for partition, messages in batch.messages.items():
             view = self._state.of(batch.source, partition).view(batch.cycle)
             raws = list(self._raws(messages, laid, tally))
+            if traces.TRACER is not None:
+                traces.TRACER.met(batch.cycle, raws)
             for one in self._carried(raws, view):
                 if isinstance(one, Quarantined):
                     self._quarantine(one, laid, tally)
@@ -94,6 +97,9 @@ class Carrier:
                     tally[one.renaming, ""] += 1
                 laid.extend(wire.from_outcome(self._topics, one))
         self._count(tally)
+        if traces.TRACER is not None:
+            traces.TRACER.carried(batch.cycle, tally)
+        failpoints.at("agent.carried")
         return laid
 
     def _carried(self, raws: Sequence[RawRecord], view: flow.View) -> list[Outcome | Quarantined]:

@@ -17,6 +17,7 @@ from connector.errors import (
     TooMany,
     UnknownEndpoint,
 )
+from connector.runtime import failpoints
 from connector.runtime.producer import Receipt
 
 RETRY_AFTER_S: Final = 5
@@ -53,6 +54,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False):
     more: tuple[tuple[bytes, bytes], ...] = ()
     """Headers besides type and length."""
     close: bool = False
+    records: int = 0
+    """How many became durable."""
 
     @property
     def start(self) -> dict[str, Any]:
@@ -97,9 +100,10 @@ def refusal(kind: type[Refused], *, close: bool) -> Answer:
 
 def accepted(receipt: Receipt, *, close: bool) -> Answer:
     """Give the 202; nothing but a receipt earns one."""
+    failpoints.at("door.acked")
     quarantined = f', "quarantined": {receipt.quarantined}' if receipt.quarantined else ""
     body = f'{{"id": "{receipt.delivery_id}", "accepted": {receipt.accepted}{quarantined}}}'.encode()
-    return Answer("202", body, (), close)
+    return Answer("202", body, (), close, receipt.accepted + receipt.quarantined)
 
 
 def raw(status: bytes, code: bytes, detail: bytes, *headers: bytes) -> bytes:

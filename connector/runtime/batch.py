@@ -6,6 +6,7 @@ A cycle is committed whole, in number order, under the group metadata its record
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ class Cycle:
         """Set once committed, or dropped for good."""
         self.polled_at_s = 0.0
         """Monotonic seconds."""
+        self.traceparents: Final[dict[str, None]] = {}
+        """Of its records, each once; kept only while traces are told, like the next."""
+        self.verdicts: Final[Counter[str]] = Counter()
 
     @property
     def whole(self) -> bool:

@@ -6,7 +6,6 @@ Nothing from a body is parsed or logged before it is authenticated.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import time
 import traceback
@@ -28,6 +27,7 @@ from connector.errors import (
     UnknownEndpoint,
 )
 from connector.model import Callback, Quarantined, RawRecord
+from connector.runtime import failpoints, traces
 from connector.runtime.answers import Answer, accepted, refusal
 from connector.runtime.buckets import Buckets
 from connector.runtime.delivery_id import DeliveryIds
@@ -37,7 +37,7 @@ from connector.runtime.pieces import Gone, Receive, body_of, bounded
 from connector.runtime.producer import DurableProducer, Receipt
 from connector.runtime.settings import IngressSettings
 from connector.runtime.whole import Reply
-from connector.runtime.wire import KafkaRecord, from_quarantined, from_raw
+from connector.runtime.wire import laid_out
 from connector.topics import Topics
 
 ALIVE_S: Final = 5.0
@@ -47,6 +47,10 @@ Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _log: Final = logging.getLogger(__name__)
+
+
+def _untold(_: Answer) -> None:
+    """Take the answer of a request that has no span."""
 
 
 class _Flood(TooMany):
@@ -85,13 +89,14 @@ class Ingress:
         self._privacy = privacy
         self._rates = rates or {}
         self.settings: Final = settings
-        self.counts: Final = Counts()
+        self.counts: Final = Counts(endpoints)
         self._authentic = Buckets(settings.rate_per_endpoint)
         self._unverified = Buckets(settings.unverified_rate)
         self._ids = DeliveryIds()
         self._paths = paths_of(endpoints)
-        self._hashes = {key: hashlib.sha256(key[1].encode()).hexdigest()[:12] for key in endpoints}
         self._credentials = frozenset(name for source in sources.values() for name in source.credentials)
+        self.held = False
+        """Set while Kafka is not known to be as it must be: callbacks get 503."""
         self.draining = False
         """Set at SIGTERM: not ready any more, and connections end with their next answer."""
         needed = {topics.raw[source]: partitions for source in sorted({key[0] for key in endpoints})}
@@ -118,14 +123,18 @@ class Ingress:
         path = path_of(scope.get("raw_path") or scope["path"].encode())
         client = scope.get("client")
         sender = client[0] if client else ""
+        reply: Reply = _untold
         try:
             headers = headers_of(scope["headers"])
             endpoint, received_us = self._admit(scope["method"], path, headers, sender)
             body = await body_of(receive, self.settings, self.counts)
             read_at = time.monotonic()
             callback = self._callback(path, headers, body, received_us)
-            taken = self._cut(callback, endpoint, sender, read_at)
-            records, quarantined = self._lay_out(taken)
+            authentic = self._authenticate(callback, endpoint, sender, read_at)
+            if traces.TRACER is not None:
+                reply = traces.TRACER.request(callback, reply)
+            taken = self._cut(authentic)
+            records, quarantined = laid_out(self._topics, taken)
             receipt = await self.producer.send(callback.delivery_id, records, quarantined, read_at)
             self.counts.taken(path[0], taken, self._credentials)
             answer = accepted(receipt, close=self.draining)
@@ -136,6 +145,7 @@ class Ingress:
         finally:
             self.counts.in_flight -= 1
         self.counts.requests[self._label(path), answer.status] += 1
+        reply(answer)
         await send(answer.start)
         await send(answer.body)
 
@@ -164,8 +174,11 @@ class Ingress:
             bounded(body, self.settings)
             read_at = time.monotonic()
             callback = self._callback(path, headers, body, received_us)
-            taken = self._cut(callback, endpoint, sender, read_at)
-            records, quarantined = self._lay_out(taken)
+            authentic = self._authenticate(callback, endpoint, sender, read_at)
+            if traces.TRACER is not None:
+                reply = traces.TRACER.request(callback, reply)
+            taken = self._cut(authentic)
+            records, quarantined = laid_out(self._topics, taken)
             settle = partial(self._settle, path[0], taken, reply)
             self.producer.hand(callback.delivery_id, records, quarantined, read_at, settle)
         except Exception as error:  # noqa: BLE001  as above
@@ -215,19 +228,17 @@ class Ingress:
         self, path: tuple[str, str, str], headers: dict[str, str], body: bytes, received_us: int
     ) -> Callback:
         source, name, token = path
+        if not self.settings.trust_traceparent:
+            headers.pop("traceparent", None)
         return Callback(source, name, headers, body, received_us, self._ids.at(received_us), token)
 
-    def _cut(
-        self, callback: Callback, endpoint: Endpoint | None, sender: str, read_at: float
-    ) -> list[RawRecord | Quarantined]:
-        """Prove a callback and cut it into records.
-
-        Raises:
-            Refused: With the status to answer.
-        """
-        authentic = self._authenticate(callback, endpoint, sender, read_at)
-        source = self._sources[callback.source]
-        return flow.receive(authentic, source, self._privacy, max_records=self.settings.max_records)
+    def _cut(self, authentic: Authentic) -> list[RawRecord | Quarantined]:
+        """Cut a proved callback into records."""
+        failpoints.at("door.authenticated")
+        source = self._sources[authentic.callback.source]
+        taken = flow.receive(authentic, source, self._privacy, max_records=self.settings.max_records)
+        failpoints.at("door.cut")
+        return taken
 
     def _check_head(self, method: str, headers: Mapping[str, str]) -> None:
         """Refuse what needs no look at the body."""
@@ -238,7 +249,7 @@ class Ingress:
             raise TooLong
         if self.counts.in_flight > self.settings.max_in_flight:
             raise NotDurable("in_flight")
-        if not self.producer.lookout.reachable:
+        if self.held or not self.producer.lookout.reachable:
             raise NotDurable("unreachable")
 
     def _authenticate(
@@ -248,6 +259,9 @@ class Ingress:
 
         Those buckets never refuse a request before its proof was looked at: behind a gateway every sender
         has the same address, and a stranger's flood must not shut a vendor out.
+
+        Raises:
+            Refused: With the status to answer.
         """
         try:
             authentic = authenticate(callback, endpoint)
@@ -257,24 +271,13 @@ class Ingress:
                 raise _Flood from None
             raise
         key = (callback.source, callback.endpoint)
-        self.counts.last[callback.source] = now
-        self.counts.secrets[self._hashes[key], str(authentic.slot)] += 1
+        self.counts.last[key] = now
+        self.counts.secrets[self.counts.hashes[key], str(authentic.slot)] += 1
         for scheme in authentic.doubts:
             self.counts.doubts[callback.source, scheme] += 1
         if not self._authentic.take(key, now, self._rates.get(key)):
             raise TooMany
         return authentic
-
-    def _lay_out(self, taken: Sequence[RawRecord | Quarantined]) -> tuple[list[KafkaRecord], int]:
-        """Give what Kafka is to hold, and how many of it go to quarantine."""
-        records, quarantined = [], 0
-        for one in taken:
-            if isinstance(one, RawRecord):
-                records.append(from_raw(self._topics, one))
-            else:
-                records.append(from_quarantined(self._topics, one))
-                quarantined += 1
-        return records, quarantined
 
     def _refuse(self, error: Exception) -> Answer:
         """Give the answer to a request that is not accepted.

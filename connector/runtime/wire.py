@@ -11,6 +11,8 @@ from connector.core.identity import ENTITY as IDENTITY
 from connector.model import EntityKey, Outcome, Position, Quarantined, RawMeta, RawRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from confluent_kafka import Message
 
     from connector.model import Headers
@@ -46,6 +48,18 @@ def from_raw(topics: Topics, raw: RawRecord) -> KafkaRecord:
         raw.body,
         [("meta", _meta.encode(meta)), ("ce_id", event_id.encode())],
     )
+
+
+def laid_out(topics: Topics, taken: Sequence[RawRecord | Quarantined]) -> tuple[list[KafkaRecord], int]:
+    """Give what Kafka is to hold of a callback, and how many of it go to quarantine."""
+    records, quarantined = [], 0
+    for one in taken:
+        if isinstance(one, RawRecord):
+            records.append(from_raw(topics, one))
+        else:
+            records.append(from_quarantined(topics, one))
+            quarantined += 1
+    return records, quarantined
 
 
 def headers_of(message: Message) -> Headers:

@@ -1,4 +1,4 @@
-"""What of requirements.lock the program needs to run: the closure of its dependencies, without any extra."""
+"""What of requirements.lock the program needs to run: the closure of its dependencies and some extras."""
 
 # ruff: noqa: INP001  (found by path, as its neighbours)
 
@@ -17,6 +17,8 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).parents[2]
 LOCK = ROOT / "requirements.lock"
 TOOLS = Path(__file__).with_name("tools.lock")
+EXTRAS = frozenset({"otel", "rocksdb"})
+"""What the image can do beyond the least: traces, and the chart's `worker.disk`."""
 INIT = "dumb-init"
 
 
@@ -60,7 +62,7 @@ def target(python: str) -> dict[str, str]:
 def needed(name: str, environment: Mapping[str, str]) -> dict[str, set[str]]:
     """Find what a package needs, directly and by others: name -> names, from what is installed here."""
     found: dict[str, set[str]] = {}
-    waiting = [(canonicalize_name(name), frozenset[str]())]
+    waiting = [(canonicalize_name(name), EXTRAS)]
     seen = set(waiting)
     while waiting:
         package, extras = waiting.pop()

