@@ -34,7 +34,7 @@ _VARIABLES: Final = {
 }
 
 
-def _serve(config: Path) -> tuple[Program, int, str]:
+def serve(config: Path) -> tuple[Program, int, str]:
     """Make `connector serve` with every feature on; its rate limit is out of the way."""
     port, operations = free_ports(2)
     settings: dict[str, Any] = yaml.safe_load(config.read_text())
@@ -143,7 +143,7 @@ def measure(
 ) -> tuple[list[results.Case], list[results.Ratio]]:
     """Run the interleaved rounds."""
     subjects: dict[str, Callable[[Topics, Path], tuple[Program, int, str]]] = {
-        "connector serve": lambda _, config: _serve(config),
+        "connector serve": lambda _, config: serve(config),
         "FastAPI": lambda topics, _: _fastapi(kafka, topics),
     }
     run: dict[str, list[results.Round]] = {name: [] for name in subjects}

@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.latency import middle
 from benchmarks.program import ROOT
 from benchmarks.results import Case, Part, Report, newest
 
 PAGE: Final = ROOT / "docs" / "performance.md"
 BEGIN: Final = "<!-- bench:begin -->"
 END: Final = "<!-- bench:end -->"
+PARTS: Final = ("p50", "p99", "p999")
 
 
 def render(results: Sequence[Report]) -> str:
@@ -23,6 +25,7 @@ def render(results: Sequence[Report]) -> str:
             lines += ["Each station alone, in process, best of its rounds:", "", *_parts(one.profile)]
             continue
         lines += _cases(one)
+        lines += _latencies(one)
         lines += _ratios(one)
         lines += _discarded(one)
         if one.profile:
@@ -50,6 +53,9 @@ def _row(cells: Sequence[object]) -> str:
 
 
 def _cases(report: Report) -> Iterator[str]:
+    closed = [one for one in report.cases if one.loop == "closed"]
+    if not closed:
+        return
     yield _row(
         (
             "id",
@@ -66,8 +72,35 @@ def _cases(report: Report) -> Iterator[str]:
         )
     )
     yield "|---|---|---|---|---|---|---|---|---|---|---|"
-    for case in report.cases:
+    for case in closed:
         yield _row(list(_cells(case)))
+
+
+def _latencies(report: Report) -> Iterator[str]:
+    """Tell the cases of an open loop; medians over the rounds."""
+    opened = [one for one in report.cases if one.loop == "open"]
+    if not opened:
+        return
+    spans = ("", "sent_", "ack_")
+    yield ""
+    yield _row(
+        (
+            "id",
+            "subject",
+            "parameters",
+            "accepted to visible, ms p50 / p99 / p99.9",
+            "sent to visible",
+            "sent to accepted",
+            "CPU µs",
+            "target",
+            "met",
+        )
+    )
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for case in opened:
+        cells = [*_cells(case)]
+        told = [" / ".join(f"{middle(case, f'{span}{one}_ms'):g}" for one in PARTS) for span in spans]
+        yield _row([*cells[:3], *told, f"{case.median.cpu_us_per_event:.0f}", *cells[-2:]])
 
 
 def _cells(case: Case) -> Iterator[object]:

@@ -17,6 +17,7 @@ import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from connector.errors import ConnectorError, NotDurable
+from connector.runtime import failpoints
 from connector.runtime.ingress_counts import Counts
 from connector.runtime.lookout import Lookout
 from connector.runtime.producer_config import connect, patient
@@ -219,6 +220,7 @@ class DurableProducer:
         except KafkaException as error:
             self._warn(error.args[0])
             raise NotDurable("broken" if self.broken is not None else "refused") from None
+        failpoints.at("door.produced")
         way.settle = settle
         self._open[way] = None
 

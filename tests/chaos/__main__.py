@@ -17,8 +17,10 @@ import msgspec
 from benchmarks import results
 from tests.chaos import telling
 from tests.chaos.run import GROUPS, Asked, Run
-from tests.chaos.schedule import plan
+from tests.chaos.schedule import EVERY_S, MINUTES, plan
 
+RATE: Final = 570.0
+"""A million in half an hour, and a little."""
 _BEGUN_S: Final = time.monotonic()
 
 
@@ -31,11 +33,17 @@ class Report(results.Report, kw_only=True):
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("command", nargs="?", choices=("run", "plan", "report"), default="run")
-    parser.add_argument("--minutes", type=float, default=30.0, help="of load and faults; 30 by default")
+    parser.add_argument(
+        "--minutes", type=float, default=MINUTES, help=f"of load and faults; {MINUTES:g} else"
+    )
     parser.add_argument("--seed", type=int, default=None, help="of schedule and callbacks; else the time")
-    parser.add_argument("--rate", type=float, default=300.0, help="callbacks per second at most; 300 else")
+    parser.add_argument(
+        "--rate", type=float, default=RATE, help=f"callbacks per second on the average; {RATE:g} else"
+    )
     parser.add_argument("--brokers", type=int, choices=(1, 3), default=3)
-    parser.add_argument("--every", type=float, default=6.0, help="mean seconds from fault to fault")
+    parser.add_argument(
+        "--every", type=float, default=EVERY_S, help=f"mean seconds from fault to fault; {EVERY_S:g} else"
+    )
     parser.add_argument("--group", choices=list(GROUPS), default="range", help="the workers' group protocol")
     parser.add_argument("--json", type=Path, help="write the numbers here, and change no result and no page")
     return parser.parse_args()

@@ -4,6 +4,8 @@ import signal
 from pathlib import Path
 from typing import Final, Self
 
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from faultproxy import FaultProxy
 
 from connector.runtime.broker import LocalKafka, free_ports
@@ -50,8 +52,8 @@ class Cluster(LocalKafka):
             proxy.stop()
         self.stop()
 
-    def hurt(self, kind: str, node: int, size: float) -> None:
-        """Let a fault begin."""
+    def hurt(self, kind: str, node: int, size: float) -> bool:
+        """Let a fault begin; says that it did."""
         proxy = self._proxies[node]
         if kind == "broker killed":
             self._dead.add(node)
@@ -68,6 +70,22 @@ class Cluster(LocalKafka):
             proxy.delay_s = size
         else:
             raise ValueError(kind)
+        return True
+
+    def refuse(self, topics: list[str], *, writes: bool) -> bool:
+        """Let topics want more replicas in sync than there are, or as many as usual; false if not done."""
+        want = len(self.port) + 1 if writes else max(len(self.port) - 1, 1)
+        entry = ConfigEntry("min.insync.replicas", str(want), incremental_operation=AlterConfigOpType.SET)
+        asked = [
+            ConfigResource(ConfigResource.Type.TOPIC, one, incremental_configs=[entry]) for one in topics
+        ]
+        admin = AdminClient({"bootstrap.servers": self.bootstrap, "log_level": 0})
+        try:
+            for done in admin.incremental_alter_configs(asked, request_timeout=5).values():
+                done.result()
+        except KafkaException:
+            return False
+        return True
 
     def heal(self, node: int) -> None:
         """Let every fault of a node end; a node that was killed is launched, not waited for."""

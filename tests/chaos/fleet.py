@@ -21,6 +21,9 @@ STAYED_UP_S: Final = 15.0
 UNHEALTHY_S: Final = 30.0
 """So long without an answer of /livez, and it is killed: the chart's three periods of ten seconds."""
 
+GATHER: Final = {"CONNECTOR_KAFKA__FETCH_MIN_BYTES": "200000", "CONNECTOR_KAFKA__FETCH_WAIT_MAX_MS": "500"}
+"""Of workers: they wait for half a second's records. Brokers pay for each transaction, on two cores."""
+
 
 class Slot:
     """One name: what runs under it, and what is known of it."""
@@ -70,15 +73,15 @@ class Fleet:
         for thread in self._threads:
             thread.join(10)
 
-    def hurt(self, kind: str, name: str) -> None:
-        """Let a fault begin."""
+    def hurt(self, kind: str, name: str) -> bool:
+        """Let a fault begin; false where nobody is there whom it could hurt."""
         slot = self._slots[name]
         with self._lock:
             child = slot.child
             if kind == "worker added":
                 slot.wanted, slot.failures = True, 0
             elif child is None or not child.alive:
-                return
+                return False
             elif kind == "worker removed":
                 slot.wanted = False
                 child.signal(signal.SIGTERM)
@@ -89,6 +92,7 @@ class Fleet:
                 slot.killed = True
                 child.process.kill()
             slot.ready = False
+            return True
 
     def heal(self, name: str) -> None:
         """Let a pause end."""
@@ -147,7 +151,7 @@ class Fleet:
             slot.child.process.kill()
             slot.killed = True
         if slot.child is None and slot.wanted and now_s >= slot.not_before_s:
-            more = {"CONNECTOR_INGRESS__PORT": str(self.ports[slot.name])} if slot.role == "serve" else {}
+            more = {"CONNECTOR_INGRESS__PORT": str(self.ports[slot.name])} if slot.role == "serve" else GATHER
             slot.child = self._stack.start(slot.name, slot.role, **more)
             slot.began_s = slot.alive_at_s = now_s
             self.starts += 1

@@ -5,7 +5,8 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterator
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from pathlib import Path
+from typing import Final, NamedTuple, Self
 
 from ledger import Row
 
@@ -15,6 +16,11 @@ ROW: Final = struct.Struct(">QQHH")
 def digest(*parts: str) -> int:
     """Give 64 bits for some texts."""
     return int.from_bytes(blake2b("\n".join(parts).encode(), digest_size=8).digest(), "little")
+
+
+def pack(delivery_id: str, body_sha256: str, accepted: int, quarantined: int) -> bytes:
+    """Give the 20 bytes of a callback that was answered 2xx."""
+    return ROW.pack(digest(delivery_id), int(body_sha256[:16], 16), accepted, quarantined)
 
 
 class Short(NamedTuple):
@@ -27,15 +33,24 @@ class Short(NamedTuple):
 
 
 class Rows:
-    """Takes rows as `ledger.Load` notes them; a million are 20 MB."""
+    """The rows of a run; a million are 20 MB."""
 
     def __init__(self) -> None:
         self._bytes: Final = bytearray()
 
     def append(self, row: Row) -> None:
         """Note one more callback."""
-        body = int(row.body_sha256[:16], 16)
-        self._bytes.extend(ROW.pack(digest(row.delivery_id), body, row.accepted, row.quarantined))
+        self._bytes.extend(pack(*row))
+
+    def read(self, ledger: Path) -> Self:
+        """Take the rows of a file.
+
+        Raises:
+            AssertionError: It ends in the middle of a row.
+        """
+        self._bytes.extend(ledger.read_bytes())
+        assert len(self._bytes) % ROW.size == 0, f"{ledger} ends in the middle of a row"
+        return self
 
     def __len__(self) -> int:
         return len(self._bytes) // ROW.size

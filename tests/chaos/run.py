@@ -1,12 +1,8 @@
 """One run: cluster, processes, load and faults, then quiet, then the checker."""
 
-import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -20,16 +16,21 @@ from stack import SOURCES, Stack
 from connector.entities import ENTITIES
 from tests.chaos.checker import Checker
 from tests.chaos.cluster import Cluster
+from tests.chaos.coordinators import Moves, generations
 from tests.chaos.fleet import Fleet
-from tests.chaos.load import Doors, Endless, Stream, client_key
+from tests.chaos.load import Load, client_key
 from tests.chaos.reading import Stream as Plain
 from tests.chaos.recovery import Recovery
 from tests.chaos.rows import Rows
 from tests.chaos.schedule import Fault, plan
+from tests.chaos.watching import Watching
 
-ROOT: Final = Path(__file__).parents[2]
-PARTITIONS: Final = 6
-CONNECTIONS: Final = 96
+PARTITIONS: Final = 3
+LINGER_MS: Final = 100
+"""Three brokers share two cores: they pay for each request of the doors, not for each record."""
+CONNECTIONS: Final = 128
+"""To each door: while a broker cannot be reached, many wait for their 503."""
+GIVE_UP_S: Final = 900.0
 SETTLE_S: Final = 180.0
 DRAIN_S: Final = 300.0
 CATCH_UP_S: Final = 60.0
@@ -52,48 +53,6 @@ class Asked(NamedTuple):
     group: str = "range"
 
 
-class Watching:
-    """The consumer that follows the changelogs, in a process of its own."""
-
-    def __init__(self, bootstrap: str, topics: list[str], log: Path) -> None:
-        self.told: dict[str, Any] = {"records": 0, "newest_ms": 0}
-        command = [sys.executable, "-m", "tests.chaos.reading", bootstrap, *topics]
-        env = os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests" / "support")))}
-        with log.open("wb") as err:
-            self.process = subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=env,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=err,
-                text=True,
-            )
-        self._thread = threading.Thread(target=self._read, daemon=True)
-        self._thread.start()
-
-    def _read(self) -> None:
-        for line in self.process.stdout or ():
-            self.told = json.loads(line)
-
-    def reach(self, records: int, within_s: float) -> None:
-        """Wait until it has seen so many records, or its time is over."""
-        deadline = time.monotonic() + within_s
-        while self.told["records"] < records and time.monotonic() < deadline:
-            time.sleep(0.1)
-
-    def close(self) -> None:
-        """Let it end; whatever it has seen is told then."""
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self._thread.join(5)
-
-
 class Run:
     """What happened, kept for the table and the result file."""
 
@@ -108,11 +67,17 @@ class Run:
         self.checker = Checker(self.rows)
         self.watched: dict[str, Any] = {}
         self.exits: dict[str, int] = {}
-        self.starts = 0
+        self.starts = self.rebalances = self.coordinator_moves = 0
         self.refused: dict[str, int] = {}
         self.took_s: dict[str, float] = {}
         self.memory_mib: dict[str, int] = {}
         """Of this process, at the end of each part."""
+        self._missed: Final[set[Fault]] = set()
+        """Faults that could not begin."""
+        self._topics: Final[dict[str, list[str]]] = {}
+        """Kind -> its topics."""
+        self._refusing: set[str] = set()
+        """Kinds whose topics are to take records again."""
         self._say = say
         self._timeline: Final = (self.folder / "timeline.log").open("w", buffering=1)
 
@@ -144,16 +109,23 @@ class Run:
         faults = plan(asked.seed, asked.seconds, asked.brokers, asked.every_s)
         with Cluster(asked.brokers) as cluster, self._stack(cluster.bootstrap) as stack:
             changelogs = [stack.topic("changelog", entity) for entity in ENTITIES]
+            self._topics |= {kind: [stack.topic(kind)] for kind in ("events", "identity", "quarantine")}
+            self._topics |= {"raw": [stack.topic("raw", one) for one in SOURCES], "changelog": changelogs}
             watching = Watching(stack.bootstrap, changelogs, self.folder / "watching.log")
             try:
                 with Fleet(stack, self.note) as fleet:
                     with self.timed("start"):
                         fleet.settle(SETTLE_S)
-                    self._under_load(stack, cluster, fleet, watching, faults)
+                    if self.lines:
+                        return
+                    with Moves(stack.bootstrap) as moves:
+                        self._under_load(stack, cluster, fleet, watching, faults)
+                    self.coordinator_moves = moves.count
                     with self.timed("drain"):
                         stack.drained(DRAIN_S)
                     with self.timed("check"):
                         self._check(stack, fleet.url(), watching)
+                    self.rebalances = generations(stack.bootstrap, f"{stack.prefix}-worker")
                     self.exits, self.starts = dict(fleet.exits), fleet.starts
             finally:
                 watching.close()
@@ -162,7 +134,13 @@ class Run:
     def _stack(self, bootstrap: str) -> Stack:
         kafka, worker = GROUPS[self.asked.group]
         stack = Stack(
-            bootstrap, "chaos", self.folder, PARTITIONS, kafka=kafka, worker=worker, ingress={"linger_ms": 20}
+            bootstrap,
+            "chaos",
+            self.folder,
+            PARTITIONS,
+            kafka=kafka,
+            worker=worker,
+            ingress={"linger_ms": 100},
         )
         stack.secrets["STACK_CLIENT_KEY"] = client_key(self.asked.seed)
         stack.env |= stack.secrets
@@ -172,60 +150,93 @@ class Run:
     def _under_load(
         self, stack: Stack, cluster: Cluster, fleet: Fleet, watching: Watching, faults: list[Fault]
     ) -> None:
-        stream = Stream(self.asked.seed)
-        load = Endless(
-            Doors(stack, fleet.ports, fleet.doors),
-            stream,
-            connections=CONNECTIONS,
-            rate=self.asked.rate,
-            seconds=self.asked.seconds,
-        )
+        order = {
+            "seed": self.asked.seed,
+            "rate": self.asked.rate,
+            "connections": CONNECTIONS,
+            "doors": fleet.ports,
+            "secrets": {
+                source: stack.secrets[f"STACK_{source.upper().replace('-', '_')}_1"] for source in SOURCES
+            },
+        }
+        load = Load(order, self.folder / "ledger", self.folder / "posting.log")
         with self.timed("load"), load:
             begun = time.monotonic()
-            for at_s, begins, fault in _moments(faults):
+
+            def until(at_s: float) -> None:
                 while (wait_s := begun + at_s - time.monotonic()) > 0 and load.running:
                     time.sleep(min(wait_s, LOOK_S))
-                    self._look(fleet, watching)
+                    self._look(fleet, watching, load)
+                    self._allow(cluster)
+
+            for at_s, begins, fault in _moments(faults):
+                until(at_s)
                 self._do(cluster, fleet, fault, begins=begins)
-            while time.monotonic() - begun < self.asked.seconds and load.running:
-                time.sleep(LOOK_S)
-                self._look(fleet, watching)
-            self.note("the faults are over")
+            until(self.asked.seconds)
+            self.note(f"the faults are over; {load.line()}")
             cluster.settle()
             with self.timed("settle"):
-                self._settle(fleet, watching)
-            stream.close()
-        self.refused = dict(load.refused)
-        self.note(load.told())
-        self.rows = load.rows
+                self._allow(cluster)
+                assert not self._refusing, f"{self._refusing} still refuse writes"
+                self._settle(fleet, watching, load)
+            with self.timed("catch up"):
+                self._catch_up(fleet, watching, load)
+        self.refused = dict(load.told["refused"])
+        self.note(load.line())
+        self.rows = Rows().read(load.ledger)
 
-    def _settle(self, fleet: Fleet, watching: Watching) -> None:
+    def _catch_up(self, fleet: Fleet, watching: Watching, load: Load) -> None:
+        """Let the load make up for what the faults held up, and be answered to the last callback."""
+        wanted, deadline = self.asked.rate * self.asked.seconds, time.monotonic() + GIVE_UP_S
+        while load.running and time.monotonic() < deadline:
+            if load.told["acked"] >= wanted:
+                load.close()
+            time.sleep(LOOK_S)
+            self._look(fleet, watching, load)
+        assert not (why := load.failed()), why
+
+    def _settle(self, fleet: Fleet, watching: Watching, load: Load) -> None:
         """Wait for the last recoveries, while callbacks still come."""
         fleet.settle(SETTLE_S)
         deadline = time.monotonic() + SETTLE_S
         while self.recovery.left:
-            self._look(fleet, watching)
+            self._look(fleet, watching, load)
             assert time.monotonic() < deadline, f"{self.recovery.left} faults were not recovered from"
             time.sleep(LOOK_S)
 
-    def _look(self, fleet: Fleet, watching: Watching) -> None:
+    def _look(self, fleet: Fleet, watching: Watching, load: Load) -> None:
+        load.use(fleet.doors())
         self.recovery.look(time.time(), whole=fleet.whole(), newest_s=watching.told["newest_ms"] / 1000)
 
     def _do(self, cluster: Cluster, fleet: Fleet, fault: Fault, *, begins: bool) -> None:
-        role, _, number = fault.target.partition("-")
+        role, _, which = fault.target.partition("-")
         if begins:
-            self.faults[fault.kind] += 1
             self.note(f"{fault.kind}: {fault.target} for {fault.lasts_s} s {fault.size or ''}")
-            if role == "broker":
-                cluster.hurt(fault.kind, int(number), fault.size)
+            if role == "topics":
+                begun = cluster.refuse(self._topics[which], writes=True)
+            elif role == "broker":
+                begun = cluster.hurt(fault.kind, int(which), fault.size)
             else:
-                fleet.hurt(fault.kind, fault.target)
+                begun = fleet.hurt(fault.kind, fault.target)
+            self.faults[fault.kind] += begun
+            if not begun:
+                self.note(f"{fault.kind}: not possible, not counted")
+                self._missed.add(fault)
+            return
+        if role == "topics":
+            self._refusing |= {which}
         elif role == "broker":
-            cluster.heal(int(number))
+            cluster.heal(int(which))
         else:
             fleet.heal(fault.target)
-        if not begins:
+        if fault not in self._missed:
             self.recovery.ended(fault.kind, time.time())
+
+    def _allow(self, cluster: Cluster) -> None:
+        """Let topics take records again; with two brokers away it must be tried more than once."""
+        self._refusing = {
+            one for one in self._refusing if not cluster.refuse(self._topics[one], writes=False)
+        }
 
     def _check(self, stack: Stack, registry: str, watching: Watching) -> None:
         checker = self.checker = Checker(self.rows)

@@ -17,9 +17,10 @@ SETTLE_S: Final = 2.0
 
 
 class Kind(NamedTuple):
-    """What can be done to whom, and for how long."""
+    """What can be done to whom, how often in a deck, and for how long."""
 
     targets: str
+    times: int = 1
     least_s: float = 0.0
     most_s: float = 0.0
     least: float = 0.0
@@ -28,21 +29,39 @@ class Kind(NamedTuple):
 
 
 KINDS: Final[Mapping[str, Kind]] = {
-    "ingress killed": Kind("ingress"),
-    "ingress paused": Kind("ingress", 1, 8),
-    "worker killed": Kind("worker"),
-    "worker paused": Kind("worker", 0.3, 3),
-    "worker paused beyond its session": Kind("worker", SESSION_S * 1.3, SESSION_S * 2),
+    "ingress killed": Kind("ingress", 3),
+    "ingress paused": Kind("ingress", 1, 1, 8),
+    "worker killed": Kind("worker", 3),
+    "worker paused": Kind("worker", 1, 0.3, 3),
+    "worker paused beyond its session": Kind("worker", 2, SESSION_S * 1.3, SESSION_S * 2),
     "worker added": Kind("idle"),
     "worker removed": Kind("worker"),
-    "broker killed": Kind("broker", 1, 6),
-    "broker paused": Kind("broker", 1, 8),
-    "clients to broker cut": Kind("broker", 2, 8),
-    "broker to clients cut": Kind("broker", 2, 8),
+    "broker killed": Kind("broker", 1, 1, 6),
+    "broker paused": Kind("broker", 1, 1, 8),
+    "clients to broker cut": Kind("broker", 1, 2, 8),
+    "broker to clients cut": Kind("broker", 1, 2, 8),
     "connections reset": Kind("broker"),
-    "slow acknowledgements": Kind("broker", 3, 10, 0.02, 0.25),
+    "slow acknowledgements": Kind("broker", 1, 3, 10, 0.02, 0.25),
+    "writes refused": Kind("topics", 1, 1, 6),
 }
 """`size` of slow acknowledgements is the delay of each chunk in seconds."""
+OUTAGES: Final = ("broker killed", "broker paused", "clients to broker cut", "broker to clients cut")
+KILLS: Final = ("ingress killed", "worker killed", "broker killed")
+TOPICS: Final = ("raw", "changelog", "events", "identity", "quarantine")
+"""Of these one refuses writes: with fewer replicas in sync than it wants."""
+MINUTES: Final = 30.0
+EVERY_S: Final = 5.0
+LEAST: Final = {"kills": 100, "pauses": 25, "outages": 50}
+"""What `MINUTES` at `EVERY_S` hold at least, whatever the seed."""
+
+
+def sums(faults: Mapping[str, int]) -> dict[str, int]:
+    """Sum faults up: SIGKILLs, pauses longer than a session, and brokers that could not be reached."""
+    return {
+        "kills": sum(faults.get(one, 0) for one in KILLS),
+        "pauses": faults.get("worker paused beyond its session", 0),
+        "outages": sum(faults.get(one, 0) for one in OUTAGES),
+    }
 
 
 class Fault(NamedTuple):
@@ -62,7 +81,11 @@ def plan(seed: int, seconds: float, brokers: int, every_s: float) -> list[Fault]
     No target has two faults at once, and at least one worker and one ingress are not asked to go.
     """
     chance = Random(seed)
-    everyone = {"broker": [f"broker-{one}" for one in range(1, brokers + 1)], "ingress": list(INGRESSES)}
+    everyone = {
+        "broker": [f"broker-{one}" for one in range(1, brokers + 1)],
+        "ingress": list(INGRESSES),
+        "topics": [f"topics-{one}" for one in TOPICS],
+    }
     running: set[str] = {one for one in WORKERS if one in AT_FIRST}
     free_at: dict[str, float] = {}
     faults: list[Fault] = []
@@ -70,7 +93,8 @@ def plan(seed: int, seconds: float, brokers: int, every_s: float) -> list[Fault]
     now_s = 1.0
     while True:
         if not deck:
-            deck = chance.sample(sorted(KINDS), len(KINDS))
+            cards = [name for name, kind in sorted(KINDS.items()) for _ in range(kind.times)]
+            deck = chance.sample(cards, len(cards))
         name = deck.pop()
         if name in ("worker added", "worker removed"):  # in the order that is possible
             grows = len(running) < len(WORKERS) and (len(running) == 1 or name == "worker added")

@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tests.chaos.run import ROOT, Run
+from tests.chaos.load import ROOT
+from tests.chaos.run import Asked, Run
+from tests.chaos.schedule import LEAST, MINUTES, sums
 
 PAGE: Final = ROOT / "docs" / "guarantees.md"
 RESULTS: Final = ROOT / "benchmarks" / "results"
@@ -13,6 +15,9 @@ END: Final = "<!-- chaos:end -->"
 WRONG: Final = ("lost", "mismatched", "duplicates", "regressions")
 ZEROS: Final = (*WRONG, "watched_regressions", "watched_again", "failed")
 """What must be nothing."""
+ACKED: Final = 1_000_000
+REBALANCES: Final = 50
+"""What a run of the usual length must reach, beside `schedule.LEAST`."""
 ROWS: Final = (
     ("acked", "callbacks answered 2xx"),
     ("raw", "raw records of callbacks"),
@@ -32,6 +37,11 @@ ROWS: Final = (
     ("watched_regressions", "versions that fell before the watching consumer's eyes"),
     ("watched_again", "offsets it was given twice, or out of order"),
     ("failed", "waits that came to no end, records the watching consumer did not see"),
+    ("kills", "SIGKILLs of ingresses, workers and brokers"),
+    ("pauses", "workers stopped for longer than their session"),
+    ("outages", "brokers killed, stopped, or cut off from their clients"),
+    ("rebalances", "times the workers' group met anew"),
+    ("coordinator_moves", "times another broker became coordinator of offsets or transactions"),
     ("recovery_p50_s", "seconds after a fault until all was well, later faults included; median"),
     ("recovery_max_s", "the same, longest"),
 )
@@ -40,6 +50,8 @@ ROWS: Final = (
 def numbers(run: Run) -> dict[str, Any]:
     """Give everything a run found out, by name."""
     checker, watched = run.checker, run.watched
+    done = sums(run.faults) | {"rebalances": run.rebalances}
+    short = short_of(run.asked, done | {"acked": checker.acked})
     ignored = checker.verdicts["duplicate"] + checker.verdicts["stale"]
     middle, longest = run.recovery.figures()
     return {
@@ -58,6 +70,8 @@ def numbers(run: Run) -> dict[str, Any]:
         **{name: checker.wrong[name] for name in WRONG},
         "watched_regressions": watched.get("regressions", 0),
         "watched_again": watched.get("again", 0),
+        **done,
+        "coordinator_moves": run.coordinator_moves,
         "recovery_p50_s": middle,
         "recovery_max_s": longest,
         "recovery_s": _longest(run.recovery.took_s),
@@ -67,10 +81,18 @@ def numbers(run: Run) -> dict[str, Any]:
         "refused": run.refused,
         "took_s": run.took_s,
         "memory_mib": run.memory_mib,
-        "failed": len(run.lines) + (watched["records"] != checker.changes),
+        "failed": len(run.lines) + len(short) + (watched["records"] != checker.changes),
         "notes": list(checker.notes),
-        "findings": [*run.lines, *checker.lines, *watched.get("faults", ())],
+        "findings": [*run.lines, *short, *checker.lines, *watched.get("faults", ())],
     }
+
+
+def short_of(asked: Asked, done: Mapping[str, int]) -> list[str]:
+    """Say what a run as long as the usual one has not reached; shorter ones need not."""
+    if asked.seconds < MINUTES * 60:
+        return []
+    least = LEAST | {"acked": ACKED, "rebalances": REBALANCES}
+    return [f"only {done[name]:,} {name}, not {most:,}" for name, most in least.items() if done[name] < most]
 
 
 def _longest(took: Iterable[tuple[str, float]]) -> dict[str, float]:
@@ -89,7 +111,7 @@ def clean(told: Mapping[str, Any]) -> bool:
 def table(told: Mapping[str, Any]) -> list[str]:
     """Give the rows of one run as Markdown."""
     lines = ["| what | count | meaning |", "|---|--:|---|"]
-    lines += [f"| {name} | {told[name]:,} | {why} |" for name, why in ROWS]
+    lines += [f"| {name} | {told[name]:,} | {why} |" for name, why in ROWS if name in told]
     lines += ["", "| fault | times | longest recovery, s |", "|---|--:|--:|"]
     longest = told["recovery_s"]
     lines += [f"| {kind} | {times:,} | {longest.get(kind, '-')} |" for kind, times in told["faults"].items()]
@@ -102,9 +124,9 @@ def section(report: Mapping[str, Any] | None) -> str:
         return "No results yet: run `make chaos`."
     told, machine, asked = report["chaos"], report["machine"], report["chaos"]["asked"]
     head = (
-        f"Seed {asked['seed']}, {asked['seconds'] / 60:g} minutes at {asked['rate']:g} callbacks a second at "
-        f"most, {asked['brokers']} brokers, group protocol `{asked['group']}`; {report['date']}, commit "
-        f"`{report['commit']}`: {machine['cpu']}, {machine['cores']} cores."
+        f"Seed {asked['seed']}, {asked['seconds'] / 60:g} minutes at {asked['rate']:g} callbacks a second on "
+        f"the average, {asked['brokers']} brokers, group protocol `{asked['group']}`; {report['date']}, "
+        f"commit `{report['commit']}`: {machine['cpu']}, {machine['cores']} cores."
     )
     return "\n".join([head, "", *table(told)])
 

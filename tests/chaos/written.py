@@ -56,13 +56,13 @@ class Writer:
             assert isinstance(one, Outcome)
             self._queue += [RawRecord(sent.key, sent.body, sent.meta) for sent in one.forwards]
             if one.history is not None:
-                told = furnished()[1].decode(one.history)
+                told = furnished()[1].decode(one.history, "event")
                 self._put("events", "events", raw.key.text, told, {})
             for record in one.records if raw.key.entity != IDENTITY else ():
                 self._change(record)
 
     def _change(self, record: ChangelogRecord) -> None:
-        value = None if record.value is None else furnished()[1].decode(record.value)
+        value = None if record.value is None else furnished()[1].decode(record.value, record.key.entity)
         self._put("changelog", "changelog", record.key.text, value, dict(record.headers))
 
     def finish(self) -> tuple[list[Row], Log]:

@@ -10,6 +10,8 @@ import struct
 import threading
 from typing import Final, Self
 
+import uvloop
+
 CHUNK: Final = 65_536
 NO_LINGER: Final = struct.pack("ii", 1, 0)
 """SO_LINGER that makes a close a reset."""
@@ -32,7 +34,7 @@ class FaultProxy:
         self.port = 0
         self._writers: set[asyncio.StreamWriter] = set()
         self._pairs: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.new_event_loop()
+        self._loop = uvloop.new_event_loop()
         self._up = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -100,11 +102,12 @@ class FaultProxy:
     async def _pipe(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, hole: str) -> None:
         try:
             while chunk := await reader.read(CHUNK):
-                await asyncio.sleep(self.delay_s)
+                if self.delay_s:
+                    await asyncio.sleep(self.delay_s)
                 if not getattr(self, hole):
                     writer.write(chunk)
                     await writer.drain()
-        except OSError:
+        except (OSError, RuntimeError):  # uvloop says the latter of a transport that was reset
             return  # one side is gone; the other is closed below
         finally:
             writer.close()

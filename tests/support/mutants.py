@@ -32,6 +32,8 @@ INTEGRATION: Final = "tests/integration"
 STATE: Final = "tests/unit/test_state.py"
 HANDOVER: Final = f"{INTEGRATION}/test_handover.py"
 REBUILD: Final = f"{INTEGRATION}/test_rebuild.py"
+TRACES: Final = "tests/unit/test_traces.py"
+PRODUCER: Final = "tests/faults/test_ingress_producer.py"
 
 
 class Mutant(NamedTuple):
@@ -52,19 +54,19 @@ MUTANTS: Final = (
         f"{RUNTIME}/rebuild.py",
         """            places = self._committed(admin, reader, raws)
             if states:
-                self._replay(admin, reader, states, cancelled)
+                self._filling.run(admin, reader, states, cancelled)
 """,
         """            if states:
-                self._replay(admin, reader, states, cancelled)
+                self._filling.run(admin, reader, states, cancelled)
             places = self._committed(admin, reader, raws)
 """,
         (f"{REBUILD}::test_a_commit_at_the_last_moment_shows_in_the_state_or_not_in_the_offset",),
     ),
     Mutant(
         "the last stable offset is taken for the end",
-        f"{RUNTIME}/rebuild.py",
-        "        return int(message.offset() or 0) >= end",
-        "        return True",
+        f"{RUNTIME}/filling.py",
+        "    return int(message.offset() or 0) >= end",
+        "    return True",
         (f"{REBUILD}::test_a_rebuild_waits_for_a_transaction_that_is_open_and_reads_what_lies_behind_it",),
     ),
     Mutant(
@@ -92,7 +94,7 @@ MUTANTS: Final = (
         "an aborted transaction is not read again",
         f"{RUNTIME}/outlet.py",
         """            self._count("transaction aborted, reading again", aborted)
-            self._intake.rewind()
+            self._read_again(forget=False)
 """,
         """            self._count("transaction aborted, reading again", aborted)
             self._intake.settled(cycle)
@@ -142,9 +144,53 @@ MUTANTS: Final = (
     Mutant(
         "a process that stood still goes on",
         f"{RUNTIME}/outlet.py",
-        "        return self._stood_still or _clock_s() - self._stamped_at_s > self._pause_s",
+        "        return self._stood_still or clock_s() - self._stamped_at_s > self._pause_s",
         "        return False",
         (f"{HANDOVER}::test_a_worker_stopped_in_mid_transaction_is_fenced_and_its_copies_are_never_read",),
+    ),
+    Mutant(
+        "without transactions offsets are committed before the records are confirmed",
+        f"{RUNTIME}/awaited.py",
+        "        while self._told < self._produced:\n            self._check()",
+        "        while False:\n            self._check()",
+        (f"{INTEGRATION}/test_aborts.py::test_without_transactions_a_refusal_at_every_step_loses_nothing",),
+    ),
+    Mutant(
+        "without transactions a record that was refused is passed over",
+        f"{RUNTIME}/awaited.py",
+        "        if error is not None and self._refused is None:",
+        "        if False:",
+        (f"{INTEGRATION}/test_aborts.py::test_without_transactions_a_refusal_at_every_step_loses_nothing",),
+    ),
+    Mutant(
+        "the door takes a record that was refused for confirmed",
+        f"{RUNTIME}/producer.py",
+        "        if way.error is None:",
+        "        if True:",
+        (
+            f"{PRODUCER}::test_an_array_of_which_one_record_fails_is_503_as_a_whole_and_a_repeat_stores_all_of_it",
+        ),
+    ),
+    Mutant(
+        "a trace of any vendor is continued",
+        f"{RUNTIME}/ingress.py",
+        "        if not self.settings.trust_traceparent:\n",
+        "        if False:\n",
+        (f"{TRACES}::test_without_traces_a_traceparent_is_handed_on_only_where_it_is_trusted",),
+    ),
+    Mutant(
+        "a role that ends waits for the collector of its traces",
+        f"{RUNTIME}/spans.py",
+        "        ending.join(FLUSH_S)\n",
+        "        ending.join()\n",
+        (f"{TRACES}::test_an_exporter_that_hangs_keeps_no_callback_and_no_end_waiting",),
+    ),
+    Mutant(
+        "a transaction does not say whose records it holds",
+        f"{RUNTIME}/agents.py",
+        "                traces.TRACER.met(batch.cycle, raws)\n",
+        "                pass\n",
+        (f"{INTEGRATION}/test_traces_on_kafka.py::test_a_callback_can_be_followed_to_its_state",),
     ),
     Mutant(
         "a delete does not outlive its entity",
