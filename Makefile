@@ -1,10 +1,12 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup run demo test test-pure test-fuzz fuzz test-mock test-chart test-kafka test-cluster test-ledger \
-  chaos mutants check fmt bench coverage-matrix generate lock tools image sbom test-image clean clean-tests
+  chaos mutants check fmt bench coverage-matrix generate lock tools image sbom test-image test-kubernetes clean clean-tests
 
 PYTHON ?= python3
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+# Where it is set, as in many images, each process compiles everything and rewrites every assert again.
+unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +36,7 @@ test: test-pure test-fuzz test-mock test-chart test-kafka test-cluster  ## All t
 test-pure: setup  ## Tests without Kafka: unit, golden, properties, contract
 	@echo "test-pure: no Kafka"
 	@$(PYTEST) -q -n 2 \
-	  -m "not mock and not kafka and not cluster and not slow and not fuzz and not chart and not image"
+	  -m "not mock and not kafka and not cluster and not slow and not fuzz and not chart and not image and not kubernetes"
 
 test-fuzz: setup  ## Mutated bodies of every source through the pure part; CONNECTOR_TEST_FUZZ of each
 	@echo "test-fuzz: $${CONNECTOR_TEST_FUZZ:-100000} mutated bodies of each source"
@@ -69,7 +71,7 @@ chaos: setup  ## Half an hour of load and faults on three brokers, every record 
 mutants: setup  ## Take every guard out of the code once, and see the tests notice
 	@CONNECTOR_TEST_KAFKA=$${CONNECTOR_TEST_KAFKA:-jvm} $(BIN)/python tests/support/mutants.py
 
-tools: setup  ## Build helm into .tools; does nothing when it is there
+tools: setup  ## Put helm and promtool into .tools; does nothing when they are there
 	@$(BIN)/python helm/tools.py
 
 image: setup  ## Build the image; needs Docker. PYTHON_IMAGE names its base
@@ -80,6 +82,9 @@ sbom: setup  ## Write the bill of materials, CycloneDX
 
 test-image: tools  ## The image as the chart runs it; needs Docker and make image
 	@$(PYTEST) -q -s -m image
+
+test-kubernetes: tools  ## The chart in a real cluster; CONNECTOR_TEST_KUBERNETES names the context of kubectl
+	@$(PYTEST) -q -s -m kubernetes
 
 check: setup  ## Format, lint, types, import rules, generated files; changes nothing
 	$(BIN)/ruff format --check .
