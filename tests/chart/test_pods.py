@@ -124,6 +124,28 @@ def test_a_worker_has_the_name_of_its_pod_and_keeps_its_partitions_while_it_rest
     assert env["CONNECTOR_WORKER__STATIC_MEMBERSHIP"]["value"] == "true"
 
 
+def test_a_worker_with_a_disk_keeps_its_state_there_and_one_without_in_memory():
+    values = {**chart.COMBINATIONS["least"], "worker": {"disk": {"enabled": True, "size": "3Gi"}}}
+    on_disk = chart.one(chart.render(values), "StatefulSet")["spec"]
+    pod = on_disk["template"]["spec"]["containers"][0]
+    env = {one["name"]: one.get("value") for one in pod["env"]}
+    (claim,) = on_disk["volumeClaimTemplates"]
+    (mount,) = [one for one in pod["volumeMounts"] if one["name"] == claim["metadata"]["name"]]
+
+    assert (env["CONNECTOR_WORKER__STATE"], env["CONNECTOR_WORKER__STATE_DIR"]) == (
+        "rocksdb",
+        mount["mountPath"],
+    )
+    assert claim["spec"]["resources"]["requests"]["storage"] == "3Gi"
+    assert WorkerSettings(state=env["CONNECTOR_WORKER__STATE"], state_dir=mount["mountPath"])
+    (ingress,) = [spec for part, _, spec in chart.pods(chart.render(values)) if part == "ingress"]
+    assert "CONNECTOR_WORKER__STATE" not in str(ingress)
+
+    in_memory = chart.one(rendered("least"), "StatefulSet")["spec"]
+    assert "volumeClaimTemplates" not in in_memory
+    assert "CONNECTOR_WORKER__STATE" not in str(in_memory)
+
+
 def test_no_ingress_pod_ends_before_its_successor_is_ready():
     deployment = chart.one(rendered("least"), "Deployment")
 

@@ -218,7 +218,7 @@ def test_a_state_rebuilt_from_its_record_is_the_one_it_was_written_from(sent: li
             assert guard(last.headers) == one.known.state
         else:
             changelog = desk.changelogs[one.event.key.source, one.event.key.entity]
-            assert changelog.state(codecs.decode(last.value)) == one.known.state
+            assert changelog.state(codecs.decode(last.value, one.event.key.entity)) == one.known.state
 
 
 @settings(max_examples=100, deadline=None)

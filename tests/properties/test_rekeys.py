@@ -139,10 +139,10 @@ def test_every_record_of_a_renaming_tells_a_time_that_any_client_can_read() -> N
     bench = worked(named(3010, GUID_A, 0), named(3011, GUID_A, 1, "Account_Identity_Changed"))
 
     told = [
-        furnished()[1].decode(value)
+        furnished()[1].decode(value, name)
         for one in bench.outcomes
         if isinstance(one, Outcome)
-        for value in (one.history, *(record.value for record in one.records))
+        for name, value in (("event", one.history), *((row.key.entity, row.value) for row in one.records))
         if value is not None
     ]
     assert sum("verdict" in one for one in told) == 4  # two events, and an answer to each key

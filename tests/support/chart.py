@@ -147,6 +147,21 @@ COMBINATIONS: Final[dict[str, Values]] = {
         example("confluent-cloud"), {"worker": {"keda": {"enabled": True, "lagThreshold": 1_000_000}}}
     ),
     "plaintext-and-keda": merged(example("plain"), {"worker": {"keda": {"enabled": True}}}),
+    "registry": merged(
+        BASE,
+        {
+            "kafka": {"provisioning": "job"},
+            "registry": {
+                "url": "https://registry.kafka:8081/apis/ccompat/v7",
+                "authentication": "basic",
+                "existingSecret": "registry-reader",
+                "username": "reader",
+                "ca": {"existingSecret": "registry-ca"},
+                "registration": {"existingSecret": "registry-writer", "username": "writer"},
+            },
+            "test": {"enabled": True, "existingSecret": "erp-test"},
+        },
+    ),
     "strimzi-old-and-tls": merged(
         example("strimzi"),
         {
@@ -187,6 +202,15 @@ COMBINATIONS: Final[dict[str, Values]] = {
             "expose": {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}},
             "test": {"enabled": True, "existingSecret": "erp-test"},
             "podMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+            "prometheusRule": {
+                "enabled": True,
+                "labels": {"release": "prometheus"},
+                "alertLabels": {"team": "erp"},
+                "disabled": ["ErpConnectorVersionsDiffer"],
+                "thresholds": {"lagAgeS": 1_000_000},
+            },
+            "dashboard": {"enabled": True, "annotations": {"grafana_folder": "Integration"}},
+            "networkPolicy": {"monitoring": _PEER},
             "worker": {"keda": {"enabled": True}},
         },
     ),

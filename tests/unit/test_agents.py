@@ -18,8 +18,9 @@ from connector.runtime import strangers, wire
 from connector.runtime.agents import Carrier, Poison
 from connector.runtime.batch import Batch, Cycle, Fence
 from connector.runtime.desk import topics_under
+from connector.runtime.metrics import METRICS
 from connector.runtime.state import State, entry_of
-from connector.runtime.telemetry import METRICS, fault, log
+from connector.runtime.telemetry import fault, log
 from connector.runtime.wire import KafkaRecord
 from connector.sources import SOURCES
 
@@ -183,7 +184,7 @@ def test_the_record_whose_reading_meets_a_bug_is_named() -> None:
 
 def test_the_record_whose_known_state_meets_a_bug_is_named() -> None:
     worker = Worker(SOURCES["duett"])
-    worker.partition.entries["duett/acme/voucher_line/3"] = entry_of(0, b"\0\0\0\0\x01")
+    worker.partition.entries.put({"duett/acme/voucher_line/3": entry_of(0, b"\0\0\0\0\x01")})
 
     with pytest.raises(Poison, match=r"^erp\.raw\.duett/7/1003: "):
         worker.carry([one for number in (1, 2, 3, 4) for one in row(number)])

@@ -10,19 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+import jsonschema
 import pytest
 import yaml
 from furniture import Bench, callback, furnished, raws
-from prometheus_client.core import CollectorRegistry
 
 from connector.cli import main
 from connector.cli.samples import SAMPLES
 from connector.model import ChangelogRecord, Outcome
-from connector.runtime import counts, guards
+from connector.runtime import counts, guards, ingress_metrics, lag, operations
 from connector.runtime.environment import CONFIG, FOR_TESTS, KAFKA, PREFIX, variables
-from connector.runtime.ingress_counts import Counts
+from connector.runtime.metrics import LIST
 from connector.runtime.settings import Settings
-from connector.runtime.telemetry import METRICS
 from connector.sources import SOURCES
 
 ROOT = Path(__file__).parents[2]
@@ -30,10 +29,15 @@ PAGES = sorted(
     [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "changelog.d").glob("*.md")],
     key=str,
 )
+CHART_PAGE = ROOT / "docs" / "kubernetes.md"
+"""Its configurations are values of the chart."""
+VALUES_SCHEMA = ROOT / "helm" / "connector" / "values.schema.json"
 TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 LINK = re.compile(r"(?<!!)\[((?:[^\[\]]|\\.)*)\]\(([^)\s]+)\)")
 FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
+LISTING = (counts, guards, ingress_metrics, lag, operations)
+"""Read for the metrics they list."""
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
@@ -115,7 +119,10 @@ def misread(words: list[str]) -> str | None:
 def test_every_configuration_is_one(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(CONFIG, raising=False)
     for block in fences(page, "yaml"):
-        Settings(**yaml.safe_load(block))
+        if page == CHART_PAGE:
+            jsonschema.validate(yaml.safe_load(block), json.loads(VALUES_SCHEMA.read_text()))
+        else:
+            Settings(**yaml.safe_load(block))
 
 
 def test_the_example_of_a_configuration_is_one() -> None:
@@ -145,17 +152,10 @@ def test_every_setting_that_is_named_exists(page: Path) -> None:
 
 @every_page
 def test_every_metric_that_is_named_is_counted(page: Path) -> None:
-    assert counts.KEYS is not None
-    assert guards.VIOLATIONS is not None
-    door = CollectorRegistry()
-    door.register(Counts())
-    families = [family for registry in (METRICS, door) for family in registry.collect()]
-    known = {family.name for family in families} | {
-        f"{one.name}_total" for one in families if one.type == "counter"
-    }
     for text in code(page):
         if named := re.match(r"(connector_[a-z_]+)(?:\{([a-z_,]+)\})?$", text):
-            assert named[1] in known, text
+            assert named[1] in LIST, text
+            assert set((named[2] or "").split(",")) - {""} <= set(LIST[named[1]].labels), text
 
 
 @every_page
@@ -250,7 +250,7 @@ def as_shown(record: ChangelogRecord, expected: dict[str, Any]) -> dict[str, Any
     if record.value is not None:
         value = {
             name: one
-            for name, one in furnished()[1].decode(record.value).items()
+            for name, one in furnished()[1].decode(record.value, record.key.entity).items()
             if one is not None and (not name.startswith("meta_") or name in expected["value"])
         }
     headers = {name: text.decode() for name, text in record.headers if name in expected["headers"]}

@@ -71,7 +71,7 @@ def test_a_delete_is_a_record_with_identifiers_and_then_a_tombstone() -> None:
 
     deleted, tombstone = _last(bench).records
     assert deleted.value is not None
-    read = furnished()[1].decode(deleted.value)
+    read = furnished()[1].decode(deleted.value, deleted.key.entity)
     assert (read["meta_op"], read["voucher_number"], read["description"]) == ("DELETE", 967, None)
     assert tombstone.value is None
     assert dict(tombstone.headers)["x-erp-version"] == dict(deleted.headers)["x-erp-version"]
@@ -175,7 +175,7 @@ def test_an_old_event_of_an_unknown_key_is_applied_and_flagged() -> None:
 
     assert (outcome.verdict, outcome.unguarded) == ("applied", True)
     assert outcome.history is not None
-    assert "unguarded" in furnished()[1].decode(outcome.history)["attributes"]
+    assert "unguarded" in furnished()[1].decode(outcome.history, "event")["attributes"]
 
 
 def test_an_old_event_of_an_unknown_key_is_set_aside_where_the_operator_says_so() -> None:

@@ -120,7 +120,7 @@ def test_every_metric_of_the_door_has_its_name_and_labels():
     counts.quarantined["duett", "unreadable"] += 1
     counts.redacted["clientKey"] += 1
     counts.secrets["abc", "0"] += 1
-    counts.last["duett"] = 0.0
+    counts.last["duett", "d1"] = 0.0
     counts.acked(0.004)
     counts.acked(9.0)
     registry = CollectorRegistry()

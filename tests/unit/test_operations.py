@@ -6,16 +6,19 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable, Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
 from furniture import furnished
 from rig import NOBODY, until
 
+from connector.core.facts import Finding
 from connector.errors import Misconfigured
 from connector.runtime import facts, guards, telemetry
 from connector.runtime.batch import Batch, Cycle, Fence
 from connector.runtime.desk import topics_under
+from connector.runtime.metrics import METRICS
 from connector.runtime.operations import Health, Operations
 from connector.runtime.progress import HUNG_S, STUCK_S
 from connector.runtime.registry import Locked, Registry, RegistryApi, digest
@@ -31,7 +34,7 @@ def registry_api() -> RegistryApi:
 
 @pytest.fixture
 def health() -> Health:
-    return Health()
+    return Health("worker")
 
 
 @pytest.fixture
@@ -89,6 +92,23 @@ def test_metrics_are_prometheus_text(operations: Operations) -> None:
     assert openmetrics[2].endswith(b"# EOF\n")
 
 
+def test_checks_readiness_and_answers_of_the_registry_are_metrics(
+    operations: Operations, health: Health
+) -> None:
+    health.ready("partitions", lambda: "rebuilding")
+    health.live("loop", lambda: None)
+    before = METRICS.get_sample_value("connector_registry_requests_total", {"answer": "404"}) or 0
+
+    ask(operations, "/registry/schemas/ids/999")
+    told = ask(operations, "/metrics")[2].decode()
+
+    assert 'connector_ready{role="worker"} 0.0' in told
+    assert 'connector_check_passes{check="partitions",probe="ready"} 0.0' in told
+    assert 'connector_check_passes{check="loop",probe="live"} 1.0' in told
+    assert f'connector_registry_requests_total{{answer="404"}} {before + 1}' in told
+    assert f'connector_info{{role="worker",version="{version("erp-connector")}"}} 1.0' in told
+
+
 def test_the_registry_answers_below_its_path(operations: Operations) -> None:
     status, headers, body = ask(operations, "/registry/schemas/ids/1?fetchMaxId=false&subject=x")
 
@@ -114,7 +134,7 @@ def test_a_head_has_no_body(operations: Operations) -> None:
 
 
 def test_without_a_registry_there_is_none() -> None:
-    server = Operations("127.0.0.1", 0, Health())
+    server = Operations("127.0.0.1", 0, Health("worker"))
     server.start()
     try:
         assert ask(server, "/registry/subjects")[0] == 404
@@ -123,7 +143,7 @@ def test_without_a_registry_there_is_none() -> None:
 
 
 def test_a_taken_port_is_told_in_one_line(operations: Operations) -> None:
-    other = Operations("127.0.0.1", operations.port, Health())
+    other = Operations("127.0.0.1", operations.port, Health("worker"))
 
     with pytest.raises(
         Misconfigured, match=f"^operations.port: {operations.port} on .*Address already in use"
@@ -133,7 +153,7 @@ def test_a_taken_port_is_told_in_one_line(operations: Operations) -> None:
 
 def test_a_bad_host_is_told_in_one_line() -> None:
     with pytest.raises(Misconfigured, match=r"^operations\.host: no\.such\.host\.invalid"):
-        Operations("no.such.host.invalid", 0, Health()).start()
+        Operations("no.such.host.invalid", 0, Health("worker")).start()
 
 
 def test_probes_answer_while_the_main_thread_is_busy(operations: Operations) -> None:
@@ -241,7 +261,7 @@ def test_what_was_dropped_in_a_rewind_is_waited_for_by_nobody() -> None:
 def test_an_open_transaction_is_a_fault_of_ours_only_while_kafka_answers_others() -> None:
     async def scene(worker: Any) -> None:
         assert worker.progress.hung(10 * HUNG_S) is None
-        worker._outlet._transactions.begun_at_s = time.monotonic()  # noqa: SLF001  as if it had begun one
+        worker._outlet._delivery.begun_at_s = time.monotonic()  # noqa: SLF001  as if it had begun one
         pass_by(worker, HUNG_S + 5)
 
         assert worker.progress.hung(0) is None
@@ -286,35 +306,112 @@ def test_an_event_loop_that_stands_still_is_not_live() -> None:
     alone(scene)
 
 
-def test_guards_without_kafka_say_so_once_and_end_nobody(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def eventually(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.01)
+
+
+class Looked:
+    """Guards that look often, at what a test lays out for them; counts the looks."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+        for name in ("PERIOD_S", "AGAIN_S", "CONFIRM_S"):
+            monkeypatch.setattr(guards, name, 0.01)
+        caplog.set_level(logging.INFO, "connector")
+        self.guards = guards.Guards(Settings(kafka={"bootstrap.servers": NOBODY}), "serve")
+        self.found: Exception | list[Finding] = []
+        self.count = 0
+        self.begun: list[BaseException | None] = []
+        self.ended: list[BaseException] = []
+        monkeypatch.setattr(self.guards, "_look", self.look)
+        self.guards.end_by(self.ended.append)
+        self._caplog = caplog
+
+    def look(self, *, first: bool = False) -> list[Finding]:
+        """Find what was laid out."""
+        del first
+        self.count += 1
+        if isinstance(self.found, Exception):
+            raise self.found
+        return self.found
+
+    def again(self) -> None:
+        """Wait until it has looked some times more."""
+        count = self.count
+        eventually(lambda: self.count > count + 2)
+
+    @property
+    def lines(self) -> list[str]:
+        """What was logged."""
+        return [one.message for one in self._caplog.records]
+
+
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Looked]:
+    made = Looked(monkeypatch, caplog)
+    yield made
+    made.guards.stop()
+
+
+def finding(guard: str, where: str) -> Finding:
+    return Finding(guard, "stop", "raw", where, "this", "that", "run: something")
+
+
+def test_a_first_look_at_nobody_says_who_does_not_answer_and_what_to_do(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    looks: list[float] = []
-
-    class Counted(facts.Look):
-        def __init__(self, settings: Settings) -> None:
-            looks.append(time.monotonic())
-            super().__init__(settings)
-
     monkeypatch.setattr(facts, "REACH_S", 0.2)
-    monkeypatch.setattr(guards, "PERIOD_S", 0.01)
-    monkeypatch.setattr(guards, "Look", Counted)
-    caplog.set_level(logging.INFO, "connector")
-    ended: list[BaseException] = []
     here = guards.Guards(Settings(kafka={"bootstrap.servers": NOBODY}), "work")
 
-    with pytest.raises(Misconfigured, match=r"no broker answers at 127\.0\.0\.1:1 .*nobody listens there"):
+    with pytest.raises(guards.NotYet, match=r"no broker answers at 127\.0\.0\.1:1 .*nobody listens there"):
         here.preflight()
-    here.start(ended.append)
-    deadline = time.monotonic() + 30
-    while len(looks) < 5 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    here.stop()
 
-    assert len(looks) >= 5
-    assert [one.message for one in caplog.records if "guards" in one.message] == ["the guards see nothing"]
-    assert ended == []
-    assert here.answering_s() == 0
+
+def test_a_role_waits_for_kafka_and_for_topics_and_says_each_once(looked: Looked) -> None:
+    looked.found = facts.Unanswered("kafka.a: nobody (1 ms); look there")
+    looked.guards.start(looked.begun.append)
+    looked.again()
+    looked.found = facts.Unanswered("kafka.a: nobody (2 ms); look there")
+    looked.again()
+    told_first = looked.guards.waiting
+    looked.found = [finding("missing", "erp.events")]
+    looked.again()
+    told_then = looked.guards.waiting
+    begun_then = list(looked.begun)
+    looked.found = []
+    eventually(lambda: bool(looked.begun))
+
+    assert told_first == "kafka.a: nobody (2 ms); look there"
+    assert told_then == "erp.events: found this, wanted that; run: something"
+    assert begun_then == []
+    assert looked.begun == [None]
+    assert looked.guards.waiting is None
+    assert looked.lines == ["waiting for Kafka", "waiting for Kafka", "Kafka is there, and as it must be"]
+    assert looked.ended == []
+
+
+def test_a_role_is_refused_where_more_than_topics_is_missing(looked: Looked) -> None:
+    looked.found = [finding("missing", "erp.events"), finding("partitions", "erp.raw.duett")]
+    looked.guards.start(looked.begun.append)
+    eventually(lambda: bool(looked.begun))
+
+    assert isinstance(looked.begun[0], Misconfigured)
+    assert not isinstance(looked.begun[0], guards.NotYet)
+    assert looked.guards.waiting is not None
+
+
+def test_guards_without_kafka_say_so_once_and_end_nobody(looked: Looked) -> None:
+    looked.guards.start(looked.begun.append)
+    eventually(lambda: looked.begun == [None])
+    looked.found = facts.Unanswered("kafka.a: nobody; look there")
+    looked.again()
+    looked.guards.stop()
+
+    assert looked.lines == ["the guards see nothing"]
+    assert looked.ended == []
+    assert looked.guards.answering_s() == 0
 
 
 @pytest.fixture

@@ -17,8 +17,14 @@ from connector.runtime.desk import topics_under
 
 ROOT = Path(__file__).parents[2]
 CLIENTS = ("aiohttp", "http.client", "httpx", "requests", "urllib3", "urllib.request", "websockets", "grpc")
-OF_A_PERSON = {"connector/cli/send.py", "connector/cli/children.py", "connector/runtime/jars.py"}
-"""`send` and the demo ask our own processes, `jars` fetches the demo's Kafka."""
+OF_A_PERSON = {
+    "connector/cli/send.py",
+    "connector/cli/children.py",
+    "connector/runtime/jars.py",
+    "connector/runtime/registered.py",
+}
+"""`send` and the demo ask our own processes, `jars` fetches the demo's Kafka, `registered` asks a schema
+registry."""
 
 
 def told(source: str, *bodies: object, tenant: str = "acme") -> dict[str, dict[str, Any]]:

@@ -132,8 +132,16 @@ def test_an_empty_variable_counts_as_not_set(monkeypatch: pytest.MonkeyPatch) ->
         ("worker: {batch_record: 5}", "worker.batch_record: unknown key; did you mean batch_records?"),
         ("worker: {zzz: 5}", "worker.zzz: unknown key; known are assignment_strategy, batch_records"),
         ("worker: {batch_records: many}", "worker.batch_records: input should be a valid integer"),
-        ("worker: {delivery: at_least_once}", "worker: delivery: at_least_once is not supported yet"),
-        ("registry: {url: 'http://registry'}", "registry.url: an external registry is not supported yet"),
+        ("worker: {state: rocksdb}", "worker: state: rocksdb needs state_dir"),
+        ("worker: {delivery: at_most_once}", "worker.delivery: input should be 'exactly_once'"),
+        ("registry: {url: 'registry:8081'}", "registry.url: write http://host:port"),
+        ("registry: {url: 'http://a:b@registry'}", "registry.url: no user and password in the address"),
+        (
+            "registry: {url: 'http://registry', username: me}",
+            "registry: username and password belong together",
+        ),
+        ("registry: {token: 'env:TOKEN'}", "registry: token is set, and url is not"),
+        ("registry: {url: 'http://registry', token: abc}", "registry.token: a secret does not stand here"),
         ("worker: 7", "worker: "),
         ("kafka: {auto.offset.reset: latest}", "kafka: auto.offset.reset: set by the connector itself"),
         ("kafka: {bootstrap.servers: 'kafka:9092'}", "kafka: security.protocol: missing"),
@@ -356,6 +364,15 @@ def test_endpoints_that_bind_no_company_are_warned_about(tmp_path: Path) -> None
 
     assert list(configuration.warnings(bound)) == []
     assert [text for text in configuration.warnings(unbound) if "binds no company" in text]
+
+
+@pytest.mark.parametrize(("scheme", "warned"), [("http", 1), ("https", 0)])
+def test_a_token_that_would_travel_in_the_clear_is_warned_about(
+    tmp_path: Path, scheme: str, warned: int
+) -> None:
+    settings = load(tmp_path, f"registry: {{url: '{scheme}://registry', token: 'env:TOKEN'}}")
+
+    assert sum("registry.url: without TLS" in text for text in configuration.warnings(settings)) == warned
 
 
 def test_every_setting_has_a_description_and_a_variable_that_sets_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -235,7 +235,7 @@ def test_flags_stand_in_the_history_beside_what_the_vendor_said_of_the_event() -
     bench = Bench().work(raws(callback("visma-net", [net(notificationId="E1", erpEvent="1")])))
 
     (one,) = [one for one in bench.outcomes if isinstance(one, Outcome) and one.history is not None]
-    record = furnished()[1].decode(one.history or b"")
+    record = furnished()[1].decode(one.history or b"", "event")
     told = json.loads(record["attributes"])
     assert (told["flags"], told["erpEvent"]) == (["list", "guid_case"], "1")
 
@@ -319,7 +319,8 @@ def test_both_sides_of_a_merge_say_what_was_assumed_of_its_time() -> None:
         bench = Bench().work(raws(callback("quickfile", {"ClientMerged": [one], "Hookid": "h"})))
 
         outcomes = [out for out in bench.outcomes if isinstance(out, Outcome)]
-        told = [furnished()[1].decode(record.value or b"") for out in outcomes for record in out.records]
+        written = [record for out in outcomes for record in out.records]
+        told = [furnished()[1].decode(one.value or b"", one.key.entity) for one in written]
         assert [one["id"] for one in told] == ["1", "2"]
         assert [one["meta_zone_assumed"] for one in told] == [True, True]
         assert [one["meta_clock_suspect"] for one in told] == [suspect, suspect]

@@ -93,7 +93,7 @@ def test_a_zone_given_is_no_zone_assumed_and_reaches_every_column_of_time() -> N
     assert row["last_viewed_at"] * 10_000 == row["meta_version"] == from_iso("2025-06-02T08:45:12Z")
     (outcome,) = bench.outcomes
     assert isinstance(outcome, Outcome)
-    assert furnished()[1].decode(outcome.history or b"")["meta_zone_assumed"] is False
+    assert furnished()[1].decode(outcome.history or b"", "event")["meta_zone_assumed"] is False
 
 
 @pytest.mark.parametrize(

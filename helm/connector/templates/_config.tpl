@@ -90,6 +90,22 @@ sasl.password: {{ $password }}
 {{- end }}
 {{- end }}
 
+{{/* Where schema ids come from, for a part. Called with root and part. */}}
+{{- define "connector.registry" -}}
+{{- $registry := .root.Values.registry }}
+{{- $own := ternary $registry.registration dict (eq .part "schemas") }}
+url: {{ $registry.url | quote }}
+{{- if eq $registry.authentication "basic" }}
+username: {{ $own.username | default $registry.username | quote }}
+password: file:/run/secrets/registry/{{ $registry.secretKey }}
+{{- else if eq $registry.authentication "token" }}
+token: file:/run/secrets/registry/{{ $registry.secretKey }}
+{{- end }}
+{{- if $registry.ca.existingSecret }}
+ca: /run/secrets/registry-ca/{{ $registry.ca.key }}
+{{- end }}
+{{- end }}
+
 {{/* The endpoint of `helm test`. */}}
 {{- define "connector.testEndpoint" -}}
 source: visma-net
@@ -102,11 +118,15 @@ authenticate:
 {{- end }}
 
 {{/* The file a part reads: only what it needs, so that a new endpoint does not roll the workers, unless it has reading
-     options: both roles read by them. Called with root, part (ingress, worker, topics, test) and role, whose user in
+     options: both roles read by them. Called with root, part (ingress, worker, topics, schemas, test) and role, whose user in
      Kafka it is. */}}
 {{- define "connector.config" -}}
 {{- $values := .root.Values }}
-{{- $config := dict "kafka" (include "connector.kafka" . | fromYaml) }}
+{{- $config := dict }}
+{{- if ne .part "schemas" }}{{ $_ := set $config "kafka" (include "connector.kafka" . | fromYaml) }}{{ end }}
+{{- if and $values.registry.url (has .part (list "worker" "test" "schemas")) }}
+{{- $_ := set $config "registry" (include "connector.registry" . | fromYaml) }}
+{{- end }}
 {{- with $values.config.topics }}{{ $_ := set $config "topics" . }}{{ end }}
 {{- if has .part (list "ingress" "worker") }}
 {{- with get $values.config .part }}{{ $_ := set $config $.part . }}{{ end }}

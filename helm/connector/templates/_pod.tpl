@@ -5,6 +5,7 @@
 {{- $principal := include "connector.principal" . | fromYaml }}
 - name: config
   configMap: {name: {{ include "connector.fullname" .root }}-{{ .part }}}
+{{- if ne .part "schemas" }}
 {{- with $kafka.ca.existingSecret }}
 {{ include "connector.secretVolume" (dict "name" "kafka-ca" "secret" .) }}
 {{- end }}
@@ -13,6 +14,17 @@
 {{- end }}
 {{- with $principal.certificate }}
 {{ include "connector.secretVolume" (dict "name" "kafka-certificate" "secret" .) }}
+{{- end }}
+{{- end }}
+{{- $registry := $values.registry }}
+{{- if and $registry.url (has .part (list "worker" "test" "schemas")) }}
+{{- if $registry.authentication }}
+{{- $own := ternary $registry.registration.existingSecret "" (eq .part "schemas") }}
+{{ include "connector.secretVolume" (dict "name" "registry" "secret" ($own | default $registry.existingSecret)) }}
+{{- end }}
+{{- with $registry.ca.existingSecret }}
+{{ include "connector.secretVolume" (dict "name" "registry-ca" "secret" .) }}
+{{- end }}
 {{- end }}
 {{- if has .part (list "ingress" "worker") }}
 {{- with $values.digestKey.existingSecret }}
@@ -129,6 +141,10 @@ spec:
         - name: CONNECTOR_WORKER__CLIENT_ID
           valueFrom: {fieldRef: {fieldPath: metadata.name}}
         - {name: CONNECTOR_WORKER__STATIC_MEMBERSHIP, value: "true"}
+        {{- if $own.disk.enabled }}
+        - {name: CONNECTOR_WORKER__STATE, value: rocksdb}
+        - {name: CONNECTOR_WORKER__STATE_DIR, value: /var/lib/connector}
+        {{- end }}
         {{- end }}
         {{- with $own.extraEnv }}
         {{- toYaml . | nindent 8 }}
@@ -163,6 +179,9 @@ spec:
       {{- end }}
       volumeMounts:
         {{- include "connector.mounts" . | trim | nindent 8 }}
+        {{- if and (not $serve) $own.disk.enabled }}
+        - {name: state, mountPath: /var/lib/connector}
+        {{- end }}
         {{- with $own.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}

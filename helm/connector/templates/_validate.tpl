@@ -4,7 +4,8 @@
   (include "connector.kafkaFaults" . | fromYamlArray)
   (include "connector.endpointFaults" . | fromYamlArray)
   (include "connector.sizeFaults" . | fromYamlArray)
-  (include "connector.wayFaults" . | fromYamlArray) }}
+  (include "connector.wayFaults" . | fromYamlArray)
+  (include "connector.registryFaults" . | fromYamlArray) }}
 {{- if $faults }}
 {{- fail (printf "these values cannot work:\n  - %s" (join "\n  - " $faults)) }}
 {{- end }}
@@ -60,6 +61,26 @@
 {{- end }}
 {{- end }}
 
+{{- define "connector.registryFaults" -}}
+{{- $registry := .Values.registry }}
+{{- if $registry.authentication }}
+{{- if not $registry.url }}
+- "registry.authentication: has no effect without registry.url; write its address, or remove it"
+{{- end }}
+{{- if not $registry.existingSecret }}
+- "registry.existingSecret: missing with {{ $registry.authentication }}; name the Secret with the password or token"
+{{- end }}
+{{- else if or $registry.existingSecret $registry.registration.existingSecret }}
+- "registry.authentication: missing; write basic or token, or remove registry.existingSecret"
+{{- end }}
+{{- if and (eq $registry.authentication "basic") (not $registry.username) }}
+- "registry.username: missing with basic"
+{{- end }}
+{{- if and $registry.ca.existingSecret (not (hasPrefix "https://" $registry.url)) }}
+- "registry.ca.existingSecret: has no effect without https in registry.url"
+{{- end }}
+{{- end }}
+
 {{- define "connector.endpointFaults" -}}
 {{- $folders := list }}
 {{- range .Values.secrets }}{{ $folders = append $folders .name }}{{ end }}
@@ -95,7 +116,7 @@
 - "secrets: {{ $name }} stands there twice; one folder, one Secret"
 {{- end }}
 {{- end }}
-{{- range list "kafka-ca" "kafka-sasl" "kafka-certificate" "digest-key" "helm-test" }}
+{{- range list "kafka-ca" "kafka-sasl" "kafka-certificate" "digest-key" "helm-test" "registry" "registry-ca" }}
 {{- if has . $folders }}
 - "secrets: {{ . }} is a folder of the chart's own; choose another name"
 {{- end }}
@@ -144,6 +165,12 @@
 {{- define "connector.wayFaults" -}}
 {{- if and .Values.networkPolicy.enabled (not .Values.networkPolicy.gateway) }}
 - "networkPolicy.gateway: nobody may post callbacks; name the gateway's namespace: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: gateway}}}], or set networkPolicy.enabled=false"
+{{- end }}
+{{- if and .Values.podMonitor.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.monitoring) }}
+- "networkPolicy.monitoring: missing, so Prometheus may not scrape; name its namespace: [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]"
+{{- end }}
+{{- if and .Values.prometheusRule.enabled (not .Values.podMonitor.enabled) (not .Values.prometheusRule.selector) }}
+- "prometheusRule.enabled: needs podMonitor.enabled; or name the labels your own scrape gives: prometheusRule.selector, such as job=\"erp\""
 {{- end }}
 {{- if and .Values.expose.ingress.enabled (not .Values.expose.ingress.hosts) }}
 - "expose.ingress.hosts: missing; name the host vendors call"
