@@ -185,6 +185,8 @@ def test_another_cleanup_is_told_and_counted_while_the_worker_goes_on(
     assert sick.exit_code == 1
     assert f"{topic}: found cleanup.policy delete, wanted compact" in " ".join(sick.output.split())
     assert "run: connector topics apply" in sick.output
+    # the metric moves first, the line follows
+    assert eventually(lambda: "as it must be again" in worker.log.read_text()), worker.tail()
     lines = worker.log.read_text()
     assert lines.count('"event": "guard: ') == 2, "once when it appears, once when it is over"
     assert "cleanup.policy delete, wanted compact" in lines
