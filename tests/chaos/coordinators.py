@@ -77,10 +77,9 @@ def generations(bootstrap: str, group: str) -> int:
     )
     newest = 0
     try:
-        known = consumer.list_topics(OFFSETS, timeout=20).topics[OFFSETS].partitions
-        consumer.assign([TopicPartition(OFFSETS, one, 0) for one in known])
-        left = len(known)
-        while left:
+        unread = set(consumer.list_topics(OFFSETS, timeout=20).topics[OFFSETS].partitions)
+        consumer.assign([TopicPartition(OFFSETS, one, 0) for one in unread])
+        while unread:
             messages = consumer.consume(5000, 20)
             assert messages, f"{OFFSETS} never came to an end"
             for message in messages:
@@ -89,7 +88,7 @@ def generations(bootstrap: str, group: str) -> int:
                     told = generation_of(bytes(message.key() or b"\0\0"), message.value(), group)
                     newest = newest if told is None else max(newest, told)
                 elif error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001  its public name
-                    left -= 1
+                    unread.discard(message.partition() or 0)  # may end twice: the group commits on
                 else:
                     raise KafkaException(error)
     finally:
