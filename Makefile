@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test test-pure test-fuzz fuzz test-mock test-chart test-kafka test-cluster test-ledger \
+.PHONY: help setup run demo test test-pure test-fuzz fuzz test-mock test-chart test-kafka test-cluster test-ledger test-failpoints \
   chaos mutants check fmt bench coverage-matrix generate lock tools image sbom test-image test-kubernetes clean clean-tests
 
 PYTHON ?= python3
@@ -9,7 +9,7 @@ PYTEST := $(BIN)/python -m pytest
 unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## Show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "%-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: .venv/setup.stamp  ## Make .venv from the locked requirements; does nothing when it is up to date
 
@@ -64,6 +64,9 @@ test-cluster: setup  ## Real brokers as local JVMs that are killed, paused and c
 
 test-ledger: setup  ## 50,000 callbacks, two workers, five kills, and a ledger that accounts for every record
 	@CONNECTOR_TEST_LEDGER=$${CONNECTOR_TEST_LEDGER:-50000} $(PYTEST) -q -s tests/integration/test_ledger.py
+
+test-failpoints: setup  ## Die at every failpoint on a real Kafka, and lose nothing
+	@$(PYTEST) -q tests/integration/test_failpoints.py
 
 chaos: setup  ## Half an hour of load and faults on three brokers, every record accounted for; CHAOS="--minutes 5 --seed 7"
 	@PYTHONPATH=tests/support $(BIN)/python -m tests.chaos $(CHAOS)

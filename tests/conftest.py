@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from confluent_kafka.admin import AdminClient
 
-CLUSTER_TIMEOUT_S = 180
+REAL_TIMEOUT_S = 180
 
 
 def _given() -> Iterator[str]:
@@ -78,8 +78,9 @@ def pytest_configure() -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.get_closest_marker("cluster") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(CLUSTER_TIMEOUT_S))
+        real = item.get_closest_marker("cluster") or item.get_closest_marker("kafka")
+        if real and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(REAL_TIMEOUT_S))
 
 
 def pytest_collection_finish() -> None:

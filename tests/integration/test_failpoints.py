@@ -14,7 +14,7 @@ from stack import DELIVERIES, READY_S, Child, Stack
 
 from connector.runtime.failpoints import POINTS
 
-pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(120)]
 
 CALLBACKS = 60
 RATE = 60.0
