@@ -17,7 +17,7 @@ from kube import BROKERS, CONTEXT, FULLNAME, IMAGE, NAMESPACE, RELEASE, kubectl
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
 
 RATE = 300
-LOAD_S = 120
+LOAD_S = 90
 OLD, NEW = secrets.token_hex(32), secrets.token_hex(32)
 VALUES: chart.Values = {
     "image": {"repository": IMAGE.rpartition(":")[0], "tag": IMAGE.rpartition(":")[2]},

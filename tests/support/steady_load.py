@@ -6,6 +6,7 @@ Runs in the product's image, beside the settings of `helm test`. Nothing is sent
 JSON object: answers by status, and what of the acknowledged the changelog does not show.
 """
 
+import http
 import http.client
 import json
 import os
@@ -32,6 +33,7 @@ from connector.runtime.registry import Registry, folder
 
 SENDERS: Final = 24
 CUSTOMERS: Final = 500
+FIRST: Final = 700_000
 SETTLE_S: Final = 120
 SAMPLE: Final = json.loads(SAMPLES["visma-net-customer-changed"].body)
 UNIX_EPOCH_TICKS: Final = 621_355_968_000_000_000
@@ -69,7 +71,7 @@ class Sending:
             if due_s > seconds:
                 return
             time.sleep(max(0.0, self._began + due_s - time.monotonic()))
-            customer = f"load-{number % CUSTOMERS}"
+            customer = f"{FIRST + number % CUSTOMERS}"
             answer = self._post(connection, customer, ticks)
             with self._lock:
                 self.answers[answer] += 1
@@ -84,10 +86,12 @@ class Sending:
         try:
             connection.request("POST", f"/hooks/{self._to.source}/{self._to.id}", body, headers)
             answer = connection.getresponse()
-            answer.read()
+            told = answer.read()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
             return type(error).__name__
+        if answer.status == http.HTTPStatus.ACCEPTED and json.loads(told)["accepted"] != 1:
+            return "set aside"
         return str(answer.status)
 
 
@@ -110,7 +114,7 @@ def durable(kafka: Mapping[str, str], topic: str, tenant: str) -> int:
     consumer = Consumer({**kafka, "group.id": "steady-load", "enable.partition.eof": "true"})
     partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
     consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in partitions])
-    left, records, prefix = len(partitions), 0, f"visma-net/{tenant}/customer/load-".encode()
+    left, records, prefix = len(partitions), 0, f"visma-net/{tenant}/customer/7".encode()
     while left:
         for message in consumer.consume(1000, 1.0):
             error = message.error()
