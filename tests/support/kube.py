@@ -95,6 +95,8 @@ def kafka() -> list[chart.Object]:
             {"name": key, "value": value} for key, value in {"CLUSTER_ID": CLUSTER_ID, **written}.items()
         ],
         "readinessProbe": {"tcpSocket": {"port": 9093}, "periodSeconds": 1},
+        # without a request it would get next to no CPU beside pods that have one
+        "resources": {"requests": {"cpu": "500m", "memory": "768Mi"}},
     }
     ports = [{"name": f"port-{port}", "port": port} for port in (9092, 9093)]
     return [
@@ -126,7 +128,7 @@ def script(name: str, text: str, arguments: list[str], like: chart.Object) -> li
     pod, config = like["pod"], like["config"]
     spec = json.loads(json.dumps(pod["spec"]))
     spec["containers"][0] |= {"command": [PYTHON, f"/etc/connector/{name}.py"], "args": arguments}
-    spec["containers"][0]["resources"] = {}
+    spec["containers"][0]["resources"] = {"requests": {"cpu": "200m", "memory": "128Mi"}}
     for volume in spec["volumes"]:
         if volume["name"] == "config":
             volume["configMap"]["name"] = name
