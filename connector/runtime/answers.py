@@ -18,7 +18,7 @@ from connector.errors import (
     UnknownEndpoint,
 )
 from connector.runtime import failpoints
-from connector.runtime.producer import Receipt
+from connector.runtime.receipts import Receipt
 
 RETRY_AFTER_S: Final = 5
 

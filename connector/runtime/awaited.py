@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 
@@ -20,6 +20,7 @@ from connector.runtime.offsets import NotCommitted
 from connector.runtime.passing import passing
 from connector.runtime.rotation import Producer
 from connector.runtime.transactions import CALL_S, NoOutcome
+from connector.runtime.wire import UNPLACED, fault_of, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -37,6 +38,7 @@ _UNKNOWN: Final = frozenset(
         KafkaError._MSG_TIMED_OUT,  # noqa: SLF001  the client's public names
         KafkaError._PURGE_INFLIGHT,  # noqa: SLF001
         KafkaError._PURGE_QUEUE,  # noqa: SLF001
+        UNPLACED.code(),
     }
 )
 """Deliveries without an outcome: Kafka was away, or we gave up on them."""
@@ -133,7 +135,8 @@ class Awaited:
         """Write records and wait until every one of them is confirmed."""
         for record in records:
             self._check()
-            self._produce(record)
+            put(self._producer, record, self._heard)
+            self._produced += 1
         while self._told < self._produced:
             self._check()
             self._producer.flush(_FLUSH_S)
@@ -145,28 +148,10 @@ class Awaited:
         if not self._wants(cycle):
             raise NotCommitted("the partitions were lost")
 
-    def _produce(self, record: KafkaRecord) -> None:
-        while True:
-            try:
-                self._producer.produce(
-                    record.topic,
-                    record.value,
-                    record.key,
-                    on_delivery=self._heard,
-                    timestamp=record.timestamp_ms,
-                    headers=cast("Any", record.headers),
-                )
-            except BufferError:
-                self._producer.poll(0.05)
-            else:
-                self._produced += 1
-                return
-
     def _heard(self, error: KafkaError | None, message: Message) -> None:
-        del message
         self._told += 1
-        if error is not None and self._refused is None:
-            self._refused = error
+        if self._refused is None:
+            self._refused = fault_of(error, message)
 
     def _give_up(self) -> None:
         """Leave nothing on its way: whoever reads the changelog next must find everything there."""

@@ -34,7 +34,8 @@ from connector.runtime.delivery_id import DeliveryIds
 from connector.runtime.head import check_kind, headers_of, path_of, paths_of
 from connector.runtime.ingress_counts import NO_SOURCE, Counts
 from connector.runtime.pieces import Gone, Receive, body_of, bounded
-from connector.runtime.producer import DurableProducer, Receipt
+from connector.runtime.producer import DurableProducer
+from connector.runtime.receipts import Receipt
 from connector.runtime.settings import IngressSettings
 from connector.runtime.whole import Reply
 from connector.runtime.wire import laid_out
@@ -257,8 +258,8 @@ class Ingress:
     ) -> Authentic:
         """Prove the callback; who proves nothing pays from its sender's and the endpoint's bucket.
 
-        Those buckets never refuse a request before its proof was looked at: behind a gateway every sender
-        has the same address, and a stranger's flood must not shut a vendor out.
+        Those buckets never refuse a request unproved: behind a gateway every sender has the same address,
+        and a stranger's flood must not shut a vendor out.
 
         Raises:
             Refused: With the status to answer.

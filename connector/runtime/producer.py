@@ -10,17 +10,18 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeAlias
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
 
-import msgspec
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException
 
 from connector.errors import ConnectorError, NotDurable
 from connector.runtime import failpoints
 from connector.runtime.ingress_counts import Counts
 from connector.runtime.lookout import Lookout
 from connector.runtime.producer_config import connect, patient
+from connector.runtime.receipts import Receipt, Settle, Way
 from connector.runtime.settings import IngressSettings
 from connector.runtime.wire import KafkaRecord
 
@@ -36,68 +37,6 @@ class ProducerFailed(ConnectorError):
     """The producer cannot go on, whatever Kafka does: the process must end and start anew."""
 
     code = "producer_failed"
-
-
-class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """Proof that every record of one callback is confirmed by all in-sync replicas.
-
-    Made in this module and nowhere else; nothing but a receipt becomes a 202.
-    """
-
-    delivery_id: str
-    accepted: int
-    quarantined: int
-
-
-Settle: TypeAlias = "Callable[[Receipt | NotDurable], None]"
-"""Called once, in the loop's thread, with what became of a callback; must not raise."""
-
-
-class _Way:
-    """One callback on its way to Kafka: counted down in the poll thread, completed in the loop's."""
-
-    __slots__ = (
-        "accepted",
-        "began",
-        "deadline",
-        "delivery_id",
-        "done",
-        "error",
-        "left",
-        "quarantined",
-        "settle",
-    )
-
-    def __init__(self, delivery_id: str, records: int, quarantined: int) -> None:
-        self.delivery_id = delivery_id
-        self.accepted = records - quarantined
-        self.quarantined = quarantined
-        self.left = records
-        self.error: KafkaError | None = None
-        self.began = self.deadline = 0.0
-        self.settle: Settle | None = None
-        """Set once everything was handed over: who was told of an error before is told nothing more."""
-        self.done: Callable[[_Way], None]
-
-    def report(self, error: KafkaError | None, _: Message) -> None:
-        """Count one delivery report; the first error wins."""
-        if error is not None and self.error is None:
-            self.error = error
-        self.left -= 1
-        if not self.left:
-            self.done(self)
-
-    def received(self) -> None:
-        """Hand the receipt over, unless something was settled before."""
-        if self.settle is not None:
-            settle, self.settle = self.settle, None
-            settle(Receipt(self.delivery_id, self.accepted, self.quarantined))
-
-    def failed(self, reason: str) -> None:
-        """Say that it is not durable, unless something was settled before."""
-        if self.settle is not None:
-            settle, self.settle = self.settle, None
-            settle(NotDurable(reason))
 
 
 class DurableProducer:
@@ -120,8 +59,8 @@ class DurableProducer:
         self._ack_s: Final = settings.ack_timeout_ms / 1000
         self._request_s: Final = settings.request_timeout_s
         self._counts = counts
-        self._finished: list[_Way] = []
-        self._open: dict[_Way, None] = {}
+        self._finished: list[Way] = []
+        self._open: dict[Way, None] = {}
         self._stopping = False
         self._polling = threading.Thread(target=self._poll, name="producer-poll", daemon=True)
         self._sweeping: asyncio.TimerHandle | None = None
@@ -196,25 +135,18 @@ class DurableProducer:
         Raises:
             NotDurable: The queue is full, or the producer ended.
         """
-        way = _Way(delivery_id, len(records), quarantined)
+        way = Way(delivery_id, len(records), quarantined)
         if not records:
             way.settle = settle
             way.received()
             return
         way.done = self._finished.append
+        way.again = self._again
         way.began = now = time.monotonic()
         way.deadline = min(now + self._ack_s, read_at + self._request_s - SWEEP_S)
-        produce, report = self._client.produce, way.report
         try:
             for record in records:
-                produce(
-                    record.topic,
-                    record.value,
-                    record.key,
-                    on_delivery=report,
-                    timestamp=record.timestamp_ms,
-                    headers=record.headers,  # type: ignore[arg-type]  # its list is invariant
-                )
+                self._produce(way, record)
         except BufferError:
             raise NotDurable("queue_full") from None
         except KafkaException as error:
@@ -242,7 +174,25 @@ class DurableProducer:
                 self._finished.clear()
                 self._loop.call_soon_threadsafe(self._complete, finished)
 
-    def _complete(self, finished: list[_Way]) -> None:
+    def _produce(self, way: Way, record: KafkaRecord) -> None:
+        self._client.produce(
+            record.topic,
+            record.value,
+            record.key,
+            on_delivery=partial(way.report, record),
+            timestamp=record.timestamp_ms,
+            headers=record.headers,  # type: ignore[arg-type]  # its list is invariant
+        )
+
+    def _again(self, way: Way, record: KafkaRecord) -> bool:
+        """Send a record once more of which nobody knows where it is; its callback's deadline goes on."""
+        try:
+            self._produce(way, record)
+        except (BufferError, KafkaException):
+            return False
+        return True
+
+    def _complete(self, finished: list[Way]) -> None:
         now = time.monotonic()
         for way in finished:
             self._open.pop(way, None)
@@ -251,7 +201,7 @@ class DurableProducer:
             except Exception as error:  # noqa: BLE001  a bug with one callback must not leave the others unanswered
                 _log.error("a bug while answering a callback: %s", type(error).__name__)
 
-    def _conclude(self, way: _Way, now: float) -> None:
+    def _conclude(self, way: Way, now: float) -> None:
         if way.error is None:
             self.lookout.delivered(now)
             self._counts.acked(now - way.began)

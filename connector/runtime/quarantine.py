@@ -7,7 +7,6 @@ ends between the two is repeated; the merge absorbs that.
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
@@ -17,17 +16,15 @@ from confluent_kafka import (
     OFFSET_BEGINNING,
     Consumer,
     KafkaError,
-    KafkaException,
-    Producer,
     TopicPartition,
 )
 
-from connector.errors import ConnectorError, Misconfigured
+from connector.errors import Misconfigured
 from connector.model import Position, Quarantined, RawMeta, RawRecord
 from connector.runtime.admin import REMEDY, Brokers
-from connector.runtime.producer_config import properties
 from connector.runtime.telemetry import kafka_log
 from connector.runtime.wire import KafkaRecord, from_quarantined, from_raw, headers_of
+from connector.runtime.writing import Writer
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -38,17 +35,11 @@ if TYPE_CHECKING:
 RELEASED: Final = "released"
 _AT_ONCE: Final = 500
 _WRITTEN_AT_ONCE: Final = 200
-_CONFIRM_S: Final = 30
+_SILENT_S: Final = 30
 _read_meta: Final = msgspec.json.Decoder(RawMeta)
 
 Place = tuple[int, int]
 """Partition and offset in the quarantine topic."""
-
-
-class NotWritten(ConnectorError):
-    """Kafka did not confirm what a retry wrote; nothing was released, so it can be run again."""
-
-    code = "not_written"
 
 
 class Held(msgspec.Struct, frozen=True):
@@ -143,7 +134,7 @@ class Quarantine:
         """
         consumer = self._consumer([TopicPartition(self._topics.quarantine, *place)])
         try:
-            message = consumer.poll(_CONFIRM_S)
+            message = consumer.poll(_SILENT_S)
         finally:
             consumer.close()
         if message is not None and message.error() is None and message.offset() == place[1]:
@@ -174,9 +165,9 @@ class Quarantine:
         ends: set[int] = set()
         try:
             while len(ends) < len(self._partitions):
-                first = consumer.poll(_CONFIRM_S)
+                first = consumer.poll(_SILENT_S)
                 if first is None:
-                    raise Misconfigured(f"{topic}: not read to its end within {_CONFIRM_S} s of silence")
+                    raise Misconfigured(f"{topic}: not read to its end within {_SILENT_S} s of silence")
                 for message in (first, *consumer.consume(_AT_ONCE, 0)):
                     error = message.error()
                     if error is None:
@@ -197,64 +188,32 @@ class Quarantine:
         Raises:
             NotWritten: Kafka did not confirm.
         """
-        config = properties(self._settings.kafka, self._settings.ingress)
-        config |= {"client.id": "erp-connector-quarantine", "delivery.timeout.ms": _CONFIRM_S * 1000}
-        producer = Producer(config, logger=kafka_log)
+        writer = Writer(self._settings, "quarantine")
         batch: list[Tried] = []
         released = 0
         for one in tried:
             if one.usable:
                 batch.append(one)
             if len(batch) == _WRITTEN_AT_ONCE:
-                released += self._write(producer, batch)
+                released += self._write(writer, batch)
                 batch = []
-        return released + self._write(producer, batch)
+        return released + self._write(writer, batch)
 
-    def _write(self, producer: Producer, batch: list[Tried]) -> int:
-        now_ms = time.time_ns() // 1_000_000
+    def _write(self, writer: Writer, batch: list[Tried]) -> int:
         records = [from_raw(self._topics, raw) for one in batch for raw in one.usable]
         records += [from_quarantined(self._topics, left) for one in batch for left in one.left]
-        _confirm(producer, records, now_ms)
+        writer.write(records)
         releases = [
             KafkaRecord(
                 self._topics.quarantine,
                 one.held.record.key.encode(),
                 None,
                 [(RELEASED, one.held.name.encode())],
-                now_ms,
             )
             for one in batch
         ]
-        _confirm(producer, releases, now_ms)
+        writer.write(releases)
         return len(batch)
-
-
-def _confirm(producer: Producer, records: list[KafkaRecord], now_ms: int) -> None:
-    """Write records and wait for all in-sync replicas.
-
-    Their timestamp is now: with the time of receipt, retention could take a raw record before it is read.
-    """
-    faults: list[KafkaError] = []
-
-    def report(error: KafkaError | None, _: Message) -> None:
-        if error is not None:
-            faults.append(error)
-
-    try:
-        for one in records:
-            producer.produce(
-                one.topic,
-                one.value,
-                one.key,
-                on_delivery=report,
-                timestamp=now_ms,
-                headers=[*one.headers],
-            )
-    except KafkaException as error:
-        faults.append(error.args[0])
-    if producer.flush(_CONFIRM_S + 5) or faults:
-        why = faults[0].str() if faults else "no answer"
-        raise NotWritten(f"Kafka did not confirm what was written ({why}); run it again")
 
 
 def _held(message: Message) -> Held | Place:

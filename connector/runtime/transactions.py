@@ -11,20 +11,22 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from connector.errors import ConnectorError
 from connector.runtime import counts, failpoints
 from connector.runtime.lane import Lane
 from connector.runtime.rotation import Producer
+from connector.runtime.wire import UNPLACED, fault_of, put
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from confluent_kafka import Message
+
     from connector.runtime.batch import Cycle
-    from connector.runtime.wire import KafkaRecord
 
 CALL_S: Final = 5.0
 """Longest single call into the client; retriable ones are made again until their outcome is known."""
@@ -60,6 +62,7 @@ class Transactions:
         """When the open transaction began, monotonic; None while there is none."""
         self._called_at_s: float | None = None
         """When the call that is under way began, monotonic."""
+        self._unplaced = False
 
     async def begin(self) -> None:
         """Take the transactional id; whatever a predecessor with it left open is ended first.
@@ -122,15 +125,17 @@ class Transactions:
 
     def _attempt(self, cycle: Cycle, metadata: object) -> None:
         producer = self._producer
+        self._unplaced = False
         try:
             producer.begin_transaction()
             failpoints.at("outlet.begun")
             for outputs in cycle.outputs.values():
                 for record in outputs:
-                    self._produce(record)
+                    put(producer, record, self._heard)
             failpoints.at("outlet.produced")
             self._until_done(lambda: producer.send_offsets_to_transaction(cycle.offsets, metadata, CALL_S))
             failpoints.at("outlet.offsets_sent")
+            self._until_done(self._deliver)
             # fails if one record was refused: never committed without every record
             self._until_done(lambda: producer.commit_transaction(CALL_S))
             failpoints.at("outlet.committed")
@@ -141,20 +146,21 @@ class Transactions:
             self._until_done(lambda: producer.abort_transaction(CALL_S))
             raise Aborted(f"{error.name()}: {error.str()}") from failure
 
-    def _produce(self, record: KafkaRecord) -> None:
-        while True:
-            try:
-                self._producer.produce(
-                    record.topic,
-                    record.value,
-                    record.key,
-                    timestamp=record.timestamp_ms,
-                    headers=cast("Any", record.headers),
-                )
-            except BufferError:
-                self._producer.poll(0.05)
-            else:
-                return
+    def _heard(self, error: KafkaError | None, message: Message) -> None:
+        """Take note of a record that may be nowhere; of any other that failed the client knows itself."""
+        if fault_of(error, message) is UNPLACED:
+            self._unplaced = True
+
+    def _deliver(self) -> None:
+        """Wait until every record was told of; a commit would wait too, but could not be held back any more.
+
+        Raises:
+            KafkaException: Retriable while some are on their way; not where one may be nowhere.
+        """
+        if self._producer.flush(CALL_S):
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "not all delivered", retriable=True))  # noqa: SLF001
+        if self._unplaced:
+            raise KafkaException(UNPLACED)
 
     def _until_done(self, call: Callable[[], object]) -> None:
         """Make a call until its outcome is known.

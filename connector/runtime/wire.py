@@ -6,14 +6,16 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
+from confluent_kafka import KafkaError
 
 from connector.core.identity import ENTITY as IDENTITY
 from connector.model import EntityKey, Outcome, Position, Quarantined, RawMeta, RawRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
-    from confluent_kafka import Message
+    from confluent_kafka import Message, Producer
 
     from connector.model import Headers
     from connector.topics import Topics
@@ -22,6 +24,9 @@ _meta: Final = msgspec.json.Encoder()
 _read_meta: Final = msgspec.json.Decoder(RawMeta)
 _CODE: Final = version("erp-connector").encode()
 
+_FULL_S: Final = 0.05
+UNPLACED: Final = KafkaError(KafkaError._INCONSISTENT, "told as delivered, but not where")  # noqa: SLF001  public
+"""Takes the place of a delivery without an offset."""
 NOW: Final = 0
 """Lets the client take the time of sending."""
 
@@ -36,6 +41,42 @@ class KafkaRecord(msgspec.Struct, frozen=True, gc=False):
     timestamp_ms: int = NOW
     """Kafka timestamp. Set on changelog records only: it may not fall per key. Elsewhere retention goes by
     it, and a record of an old receipt would be deleted before anybody has read it."""
+
+
+def fault_of(error: KafkaError | None, message: Message) -> KafkaError | None:
+    """Give what speaks against a record's being in Kafka.
+
+    Without an offset a delivery is only a guess: librdkafka 2.16 takes a record for delivered when a later
+    one of its partition was, and a broker that does not know the producer yet takes any sequence. The first
+    record of a partition is then told as delivered, and is nowhere.
+    """
+    return UNPLACED if error is None and message.offset() is None else error
+
+
+def put(
+    producer: Producer,
+    record: KafkaRecord,
+    heard: Callable[[KafkaError | None, Message], None] | None = None,
+) -> None:
+    """Hand a record to a client; waits for room while its queue is full.
+
+    Raises:
+        KafkaException: It takes none any more, or not this one.
+    """
+    while True:
+        try:
+            producer.produce(
+                record.topic,
+                record.value,
+                record.key,
+                on_delivery=heard,
+                timestamp=record.timestamp_ms,
+                headers=cast("Any", record.headers),
+            )
+        except BufferError:
+            producer.poll(_FULL_S)
+        else:
+            return
 
 
 def from_raw(topics: Topics, raw: RawRecord) -> KafkaRecord:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
+from connector.errors import ConnectorError
 from connector.runtime.producer_config import properties
-from connector.runtime.quarantine import NotWritten
 from connector.runtime.telemetry import kafka_log
+from connector.runtime.wire import fault_of, put
 
 if TYPE_CHECKING:
     from confluent_kafka import Message
@@ -21,6 +22,12 @@ AT_ONCE: Final = 500
 AT_ONCE_BYTES: Final = 8_388_608
 """A batch ends at so many records or bytes: what a command holds in memory, and what it may write twice."""
 _CONFIRM_S: Final = 30
+
+
+class NotWritten(ConnectorError):
+    """Kafka did not confirm what was written."""
+
+    code = "not_written"
 
 
 class Writer:
@@ -40,23 +47,16 @@ class Writer:
         """
         faults: list[KafkaError] = []
 
-        def report(error: KafkaError | None, _: Message) -> None:
-            if error is not None:
-                faults.append(error)
+        def report(error: KafkaError | None, message: Message) -> None:
+            if (fault := fault_of(error, message)) is not None:
+                faults.append(fault)
 
         try:
             for one in records:
-                self._producer.produce(
-                    one.topic,
-                    one.value,
-                    one.key,
-                    on_delivery=report,
-                    timestamp=one.timestamp_ms,
-                    headers=[*one.headers],
-                )
+                put(self._producer, one, report)
                 self._producer.poll(0)
         except KafkaException as error:
             faults.append(error.args[0])
         if self._producer.flush(_CONFIRM_S + 5) or faults:
             why = faults[0].str() if faults else "no answer"
-            raise NotWritten(f"Kafka did not confirm what was written ({why})")
+            raise NotWritten(f"Kafka did not confirm what was written ({why}); repeating it is harmless")

@@ -15,12 +15,8 @@ from connector.runtime.producer import ProducerFailed
 
 pytestmark = pytest.mark.mock
 
-NOT_ENOUGH_REPLICAS, TOPIC_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED, MESSAGE_TOO_LARGE = (
-    19,
-    29,
-    31,
-    10,
-)
+NOT_LEADER, MESSAGE_TOO_LARGE, NOT_ENOUGH_REPLICAS = 6, 10, 19
+TOPIC_AUTHORIZATION_FAILED, CLUSTER_AUTHORIZATION_FAILED = 29, 31
 RAW, QUARANTINE = "erp.raw.visma-net", "erp.quarantine"
 DUETT = {"authorization": "a test's own secret, long enough"}
 SLOW_S = 30
@@ -94,6 +90,23 @@ def test_a_202_comes_only_after_the_brokers_confirmation():
         assert reply.json["id"].encode() in headers["meta"]
 
     scene(story)
+
+
+def test_a_record_told_as_delivered_without_an_offset_is_sent_again_before_the_202():
+    """Refused by the broker, and taken for delivered because a later one of its partition was."""
+
+    async def story(rig: Rig, kafka: MockKafka):
+        first, second = notice(1), notice(1).replace(b"changed", b"created")
+        kafka.fail(PRODUCE, NOT_LEADER, 0)
+        reply = await rig.post(b"[" + first + b"," + second + b"]")
+
+        assert (reply.status, reply.json["accepted"]) == (202, 2)
+        (_, earlier, _), (_, later, headers) = stored(kafka, RAW)
+        assert (earlier, later) == (second, first)
+        assert reply.json["id"].encode() in headers["meta"]
+
+    one_by_one = {"batch.num.messages": "1"}  # two requests, the second behind the first without waiting
+    scene(story, kafka=one_by_one, **PATIENT)
 
 
 def test_every_event_of_an_array_is_a_record_with_its_exact_bytes():

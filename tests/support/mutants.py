@@ -84,9 +84,20 @@ MUTANTS: Final = (
         (f"{INTEGRATION}/test_end_to_end.py::test_the_printed_delete_is_mended_and_told_with_a_tombstone",),
     ),
     Mutant(
+        "a delivery without an offset is taken for one",
+        f"{RUNTIME}/wire.py",
+        "    return UNPLACED if error is None and message.offset() is None else error",
+        "    return error",
+        (
+            f"{INTEGRATION}/test_unplaced.py",
+            "tests/faults/test_unplaced.py",
+            "tests/unit/test_transactions.py",
+        ),
+    ),
+    Mutant(
         "offsets are committed without the records",
         f"{RUNTIME}/transactions.py",
-        "                    self._produce(record)\n",
+        "                    put(producer, record, self._heard)\n",
         "                    pass\n",
         (f"{INTEGRATION}/test_aborts.py",),
     ),
@@ -158,8 +169,8 @@ MUTANTS: Final = (
     Mutant(
         "without transactions a record that was refused is passed over",
         f"{RUNTIME}/awaited.py",
-        "        if error is not None and self._refused is None:",
-        "        if False:",
+        "            self._refused = fault_of(error, message)",
+        "            fault_of(error, message)",
         (f"{INTEGRATION}/test_aborts.py::test_without_transactions_a_refusal_at_every_step_loses_nothing",),
     ),
     Mutant(

@@ -7,7 +7,7 @@ import threading
 from typing import Any
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
 from connector.runtime import awaited
 from connector.runtime.awaited import Awaited
@@ -31,6 +31,7 @@ class Client:
         self.steps: list[str] = []
         self.waiting: list[tuple[str, Any]] = []
         self.refuse, self.code = refuse, code
+        self.message = Message(offset=0)
 
     def __call__(self, _config: Any) -> Client:
         return self
@@ -41,7 +42,7 @@ class Client:
     def flush(self, _timeout: float) -> int:
         waiting, self.waiting = self.waiting, []
         for topic, told in waiting:
-            told(KafkaError(self.code) if topic == self.refuse else None, None)
+            told(KafkaError(self.code) if topic == self.refuse else None, self.message)
         self.steps.append("+".join(topic for topic, _ in waiting))
         return 0
 

@@ -17,8 +17,8 @@ from connector.runtime.answers import accepted
 from connector.runtime.buckets import Buckets
 from connector.runtime.delivery_id import DeliveryIds
 from connector.runtime.ingress_counts import Counts
-from connector.runtime.producer import Receipt, _Way
 from connector.runtime.producer_config import connect, properties
+from connector.runtime.receipts import Receipt, Way
 from connector.runtime.settings import IngressSettings
 
 NOON_US = 1_700_000_000_000_000
@@ -144,7 +144,7 @@ def test_every_metric_of_the_door_has_its_name_and_labels():
         assert line in told
 
 
-def test_only_the_producer_makes_receipts_and_only_a_receipt_makes_a_202():
+def test_receipts_are_made_in_one_place_and_only_a_receipt_makes_a_202():
     root = Path(connector.__file__).parent / "runtime"
     makers, answers = set(), set()
     for file in root.glob("*.py"):
@@ -156,7 +156,7 @@ def test_only_the_producer_makes_receipts_and_only_a_receipt_makes_a_202():
             if any(isinstance(one, ast.Constant) and str(one.value) == "202" for one in node.args):
                 answers.add(file.name)
 
-    assert makers == {"producer.py"}
+    assert makers == {"receipts.py"}
     assert answers == {"answers.py"}
     assert get_type_hints(accepted)["receipt"] is Receipt
 
@@ -187,7 +187,7 @@ def test_a_bug_with_one_callback_does_not_leave_its_neighbours_unanswered(caplog
         def fails(_: object) -> None:
             raise ValueError("canary")
 
-        ways = [_Way("0" * 26, 1, 0) for _ in range(3)]
+        ways = [Way("0" * 26, 1, 0) for _ in range(3)]
         for way, settle in zip(ways, (told.append, fails, told.append), strict=True):
             way.settle = settle
             producer._open[way] = None  # noqa: SLF001

@@ -12,7 +12,7 @@ from connector.errors import NotAuthentic
 from connector.runtime.answers import Answer, accepted, refusal
 from connector.runtime.head import path_of, paths_of
 from connector.runtime.ingress_counts import Counts
-from connector.runtime.producer import Receipt
+from connector.runtime.receipts import Receipt
 from connector.runtime.settings import IngressSettings
 from connector.runtime.whole import Reply, Whole, door
 

@@ -22,7 +22,7 @@ from connector.runtime import ingress as door
 from connector.runtime import spans, traces, wire
 from connector.runtime.answers import accepted
 from connector.runtime.batch import Cycle, Fence
-from connector.runtime.producer import Receipt
+from connector.runtime.receipts import Receipt
 from connector.runtime.transactions import Aborted, NoOutcome
 
 FOREIGN = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
