@@ -48,7 +48,7 @@ fuzz: setup  ## For the night: two million mutated bodies of each source, at low
 
 test-mock: setup  ## Our clients under exact protocol faults (librdkafka's mock cluster)
 	@echo "test-mock: librdkafka's mock cluster"
-	@$(PYTEST) -q -m "mock and not slow"
+	@$(PYTEST) -q -n 2 -m "mock and not slow"
 
 test-chart: tools  ## The Helm chart: rendered, validated, bad values refused
 	@echo "test-chart: helm, offline"

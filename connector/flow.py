@@ -154,8 +154,8 @@ def carry(
 ) -> Iterator[Outcome | Quarantined]:
     """Take raw records through normalise, deduplicate and compact, in order.
 
-    All are normalised before the first is joined: one station after the other keeps its code and its
-    tables in the processor's cache.
+    All are normalised before the first is joined: a few dozen at a time, code, tables and records all stay
+    in the processor's cache.
     """
     for raw, event in [(raw, _normalised(raw, source, desk.privacy)) for raw in raws]:
         if isinstance(event, Unusable):

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from connector.runtime.wire import KafkaRecord
     from connector.topics import Topics
 
-
+AT_ONCE: Final = 64
+"""Records that are carried from one end to the other before the next ones are looked at: they stay in the
+processor's cache, and the garbage collector never meets them. All of a cycle at once cost a tenth more."""
 _PLAIN: Final = {
     "clock": counts.CLOCK_SUSPECT,
     "unguarded": counts.UNGUARDED,
@@ -79,28 +81,33 @@ class Carrier:
         tally: Counter[tuple[str, str]] = Counter()
         for partition, messages in batch.messages.items():
             view = self._state.of(batch.source, partition).view(batch.cycle)
-            raws = list(self._raws(messages, laid, tally))
-            if traces.TRACER is not None:
-                traces.TRACER.met(batch.cycle, raws)
-            for one in self._carried(raws, view):
-                if isinstance(one, Quarantined):
-                    self._quarantine(one, laid, tally)
-                    continue
-                tally["verdict", one.verdict] += 1
-                if one.unguarded:
-                    tally["unguarded", ""] += 1
-                if one.forwards:
-                    tally["forwards", ""] += len(one.forwards)
-                if one.event.meta.origin != "forward":
-                    self._tell(one, tally)
-                elif one.renaming:
-                    tally[one.renaming, ""] += 1
-                laid.extend(wire.from_outcome(self._topics, one))
+            for first in range(0, len(messages), AT_ONCE):
+                raws = list(self._raws(messages[first : first + AT_ONCE], laid, tally))
+                if traces.TRACER is not None:
+                    traces.TRACER.met(batch.cycle, raws)
+                for one in self._carried(raws, view):
+                    laid.extend(self._laid(one, tally))
         self._count(tally)
         if traces.TRACER is not None:
             traces.TRACER.carried(batch.cycle, tally)
         failpoints.at("agent.carried")
         return laid
+
+    def _laid(self, one: Outcome | Quarantined, tally: Counter[tuple[str, str]]) -> Iterable[KafkaRecord]:
+        """Count what became of a record; give what is written of it."""
+        if isinstance(one, Quarantined):
+            tally["reason", one.reason] += 1
+            return (wire.from_quarantined(self._topics, one),)
+        tally["verdict", one.verdict] += 1
+        if one.unguarded:
+            tally["unguarded", ""] += 1
+        if one.forwards:
+            tally["forwards", ""] += len(one.forwards)
+        if one.event.meta.origin != "forward":
+            self._tell(one, tally)
+        elif one.renaming:
+            tally[one.renaming, ""] += 1
+        return wire.from_outcome(self._topics, one)
 
     def _carried(self, raws: Sequence[RawRecord], view: flow.View) -> list[Outcome | Quarantined]:
         """Let all of them through the stations before the first is laid out.
@@ -160,16 +167,12 @@ class Carrier:
             try:
                 raw = wire.to_raw(message)
             except ValueError as error:
-                self._quarantine(wire.unread(message, self._source.name, str(error)), laid, tally)
+                laid.extend(self._laid(wire.unread(message, self._source.name, str(error)), tally))
                 continue
             if self._set_aside and wire.place_of(raw) in self._set_aside:
-                self._quarantine(wire.by_operator(raw), laid, tally)
+                laid.extend(self._laid(wire.by_operator(raw), tally))
                 continue
             yield raw
-
-    def _quarantine(self, one: Quarantined, laid: list[KafkaRecord], tally: Counter[tuple[str, str]]) -> None:
-        tally["reason", one.reason] += 1
-        laid.append(wire.from_quarantined(self._topics, one))
 
     def _count(self, tally: Counter[tuple[str, str]]) -> None:
         source = self._source.name

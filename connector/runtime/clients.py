@@ -47,7 +47,7 @@ def consumer_config(settings: Settings, kafka: Mapping[str, str]) -> dict[str, A
         "allow.auto.create.topics": "false",
         "max.poll.interval.ms": str(worker.max_poll_interval_ms),
         "fetch.queue.backoff.ms": "10",
-        "queued.max.messages.kbytes": "65536",
+        "queued.max.messages.kbytes": "8192",
         "logger": kafka_log,
     }
     if worker.static_membership:

@@ -152,10 +152,10 @@ def from_outcome(topics: Topics, outcome: Outcome) -> list[KafkaRecord]:
     if outcome.records:
         entity = event.key.entity
         topic = topics.identity if entity == IDENTITY else topics.changelog[entity]
-        laid.extend(
+        laid += [
             KafkaRecord(topic, key, record.value, record.headers, record.timestamp_ms)
             for record in outcome.records
-        )
+        ]
     if outcome.history is not None:
         laid.append(KafkaRecord(topics.events, key, outcome.history, []))
     if outcome.forwards:
