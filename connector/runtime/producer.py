@@ -141,7 +141,7 @@ class DurableProducer:
             way.received()
             return
         way.done = self._finished.append
-        way.again = self._again
+        way.repeat = self._repeat
         way.began = now = time.monotonic()
         way.deadline = min(now + self._ack_s, read_at + self._request_s - SWEEP_S)
         try:
@@ -184,7 +184,7 @@ class DurableProducer:
             headers=record.headers,  # type: ignore[arg-type]  # its list is invariant
         )
 
-    def _again(self, way: Way, record: KafkaRecord) -> bool:
+    def _repeat(self, way: Way, record: KafkaRecord) -> bool:
         """Send a record once more of which nobody knows where it is; its callback's deadline goes on."""
         try:
             self._produce(way, record)

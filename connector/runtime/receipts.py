@@ -32,7 +32,6 @@ class Way:
 
     __slots__ = (
         "accepted",
-        "again",
         "began",
         "deadline",
         "delivery_id",
@@ -40,6 +39,7 @@ class Way:
         "error",
         "left",
         "quarantined",
+        "repeat",
         "settle",
     )
 
@@ -53,12 +53,12 @@ class Way:
         self.settle: Settle | None = None
         """Set once everything was handed over: who was told of an error before is told nothing more."""
         self.done: Callable[[Way], None]
-        self.again: Callable[[Way, KafkaRecord], bool]
+        self.repeat: Callable[[Way, KafkaRecord], bool]
 
     def report(self, record: KafkaRecord, error: KafkaError | None, message: Message) -> None:
         """Count one delivery report; the first error wins."""
         fault = fault_of(error, message)
-        if fault is UNPLACED and self.again(self, record):
+        if fault is UNPLACED and self.repeat(self, record):
             return
         if self.error is None:
             self.error = fault

@@ -1,5 +1,6 @@
 """Brokers as local JVMs, a fault proxy between each and its clients; brokers talk past the proxies."""
 
+import resource
 import signal
 from pathlib import Path
 from typing import Final, Self
@@ -58,6 +59,11 @@ class Cluster(LocalKafka):
         if kind == "broker killed":
             self._dead.add(node)
             self.signal(node, signal.SIGKILL)
+        elif kind == "broker's disk full":
+            self._dead.add(node)
+            _, hard = resource.prlimit(self._processes[node].pid, resource.RLIMIT_FSIZE)
+            # the next write fails, and Kafka ends by itself
+            resource.prlimit(self._processes[node].pid, resource.RLIMIT_FSIZE, (1, hard))
         elif kind == "broker paused":
             self.signal(node, signal.SIGSTOP)
         elif kind == "clients to broker cut":
@@ -88,7 +94,7 @@ class Cluster(LocalKafka):
         return True
 
     def heal(self, node: int) -> None:
-        """Let every fault of a node end; a node that was killed is launched, not waited for."""
+        """Let every fault of a node end; one that was killed, or ended, is launched, not waited for."""
         proxy = self._proxies[node]
         if node in self._dead:
             self._dead.discard(node)

@@ -37,6 +37,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "worker added": Kind("idle"),
     "worker removed": Kind("worker"),
     "broker killed": Kind("broker", 1, 1, 6),
+    "broker's disk full": Kind("broker", 1, 2, 8),
     "broker paused": Kind("broker", 1, 1, 8),
     "clients to broker cut": Kind("broker", 1, 2, 8),
     "broker to clients cut": Kind("broker", 1, 2, 8),
@@ -45,7 +46,13 @@ KINDS: Final[Mapping[str, Kind]] = {
     "writes refused": Kind("topics", 1, 1, 6),
 }
 """`size` of slow acknowledgements is the delay of each chunk in seconds."""
-OUTAGES: Final = ("broker killed", "broker paused", "clients to broker cut", "broker to clients cut")
+OUTAGES: Final = (
+    "broker killed",
+    "broker's disk full",
+    "broker paused",
+    "clients to broker cut",
+    "broker to clients cut",
+)
 KILLS: Final = ("ingress killed", "worker killed", "broker killed")
 TOPICS: Final = ("raw", "changelog", "events", "identity", "quarantine")
 """Of these one refuses writes: with fewer replicas in sync than it wants."""

@@ -39,8 +39,8 @@ def test_a_seed_says_what_goes_wrong_when() -> None:
     assert first == plan(7, 45, 3, 2.5)
     assert first != plan(8, 45, 3, 2.5)
     assert first[:2] == [
-        Fault(1.0, "worker killed", "worker-2", 0.0),
-        Fault(5.066, "broker to clients cut", "broker-3", 5.765),
+        Fault(1.0, "worker paused beyond its session", "worker-2", 8.048),
+        Fault(5.066, "worker paused", "worker-1", 1.858),
     ]
 
 
