@@ -13,13 +13,19 @@ import time
 from pathlib import Path
 from typing import Final
 
-from benchmarks import ingress, latency, profiling, rebuild, results, table, worker
+from benchmarks import ingress, latency, profiling, rebuild, results, rolling, table, worker
 from benchmarks.gauge import OTHER_CORE, on
 from benchmarks.kafka import Kafka, broker
 from benchmarks.program import Failed
 
 TIERS: Final = ("micro", "real")
-CASES: Final = {"S1": worker.measure, "I1": ingress.measure, "S4": rebuild.measure, "E1": latency.measure}
+CASES: Final = {
+    "S1": worker.measure,
+    "I1": ingress.measure,
+    "S4": rebuild.measure,
+    "E1": latency.measure,
+    "R1": rolling.measure,
+}
 MICRO_RECORDS: Final = {"small": 10_000, "full": 40_000}
 _BEGUN_S: Final = time.monotonic()
 

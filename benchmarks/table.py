@@ -13,7 +13,7 @@ from benchmarks.results import Case, Part, Report, newest
 PAGE: Final = ROOT / "docs" / "performance.md"
 BEGIN: Final = "<!-- bench:begin -->"
 END: Final = "<!-- bench:end -->"
-PARTS: Final = ("p50", "p99", "p999")
+PARTS: Final = ("p50", "p99", "p999", "max")
 
 
 def render(results: Sequence[Report]) -> str:
@@ -88,7 +88,7 @@ def _latencies(report: Report) -> Iterator[str]:
             "id",
             "subject",
             "parameters",
-            "accepted to visible, ms p50 / p99 / p99.9",
+            "accepted to visible, ms p50 / p99 / p99.9 / longest",
             "sent to visible",
             "sent to accepted",
             "CPU µs",

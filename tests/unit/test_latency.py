@@ -15,7 +15,7 @@ def case(p50: float, p99: float) -> results.Case:
     bad = msgspec.structs.replace(one, extra={**extra, "p50_ms": 900.0}, discarded="others used the core")
     made = results.case("E1", latency.SUBJECT, {"rate": 1000}, [one, bad], results.Correct(taken=1000))
     assert made is not None
-    return opened(made)
+    return opened(made, latency.TARGET_MS)
 
 
 def test_a_quantile_is_the_value_that_so_many_do_not_exceed() -> None:
@@ -25,6 +25,14 @@ def test_a_quantile_is_the_value_that_so_many_do_not_exceed() -> None:
     assert quantile(values, 0.99) == 99
     assert quantile(values, 0.999) == 100
     assert quantile([7.0], 0.5) == 7
+
+
+def test_the_longest_wait_is_the_last_one_of_all() -> None:
+    sent = [Sent(float(one)) for one in range(3)]
+    for one in sent:
+        one.accepted_s = one.due_s
+
+    assert figures(sent, [0.1, 5.5, 2.2])["max_ms"] == 4500.0
 
 
 def test_waiting_for_a_connection_counts_from_when_a_callback_was_due() -> None:
@@ -51,6 +59,9 @@ def test_an_open_loop_has_a_table_of_its_own() -> None:
 
     text = table.render([report])
 
-    assert "| E1 | connector serve + work | rate 1,000 | 14 / 61 / 1 | 1 / 1 / 1 | 1 / 1 / 1 | 500 |" in text
+    assert (
+        "| E1 | connector serve + work | rate 1,000 | 14 / 61 / 1 / 1 | 1 / 1 / 1 / 1 | 1 / 1 / 1 / 1 | 500 |"
+        in text
+    )
     assert "**no**" in text
     assert "events/s best" not in text
