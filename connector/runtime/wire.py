@@ -13,7 +13,6 @@ from connector.model import EntityKey, Outcome, Position, Quarantined, RawMeta, 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import Any
 
     from confluent_kafka import Message, Producer
 
@@ -71,7 +70,7 @@ def put(
                 record.key,
                 on_delivery=heard,
                 timestamp=record.timestamp_ms,
-                headers=cast("Any", record.headers),
+                headers=record.headers,  # type: ignore[arg-type]  # its list is invariant
             )
         except BufferError:
             producer.poll(_FULL_S)
