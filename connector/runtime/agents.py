@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 AT_ONCE: Final = 64
 """Records that are carried from one end to the other before the next ones are looked at: they stay in the
-processor's cache, and the garbage collector never meets them. All of a cycle at once cost a tenth more."""
+processor's cache, and the garbage collector never meets them. All of a cycle at once cost 4 to 10 % more."""
 _PLAIN: Final = {
     "clock": counts.CLOCK_SUSPECT,
     "unguarded": counts.UNGUARDED,
