@@ -135,16 +135,17 @@ class Awaited:
         """Write records and wait until every one of them is confirmed."""
         for record in records:
             self._check()
+            if self._refused is not None:
+                break
             put(self._producer, record, self._heard)
             self._produced += 1
-        while self._told < self._produced:
+        while self._told < self._produced and self._refused is None:
             self._check()
             self._producer.flush(_FLUSH_S)
-            if self._refused is not None:
-                error = self._refused
-                if error.code() in _UNKNOWN or passing(error):
-                    raise NoOutcome(f"{error.name()}: {error.str()}")
-                raise KafkaException(error)
+        if (error := self._refused) is not None:
+            if error.code() in _UNKNOWN or passing(error):
+                raise NoOutcome(f"{error.name()}: {error.str()}")
+            raise KafkaException(error)
         if not self._wants(cycle):
             raise NotCommitted("the partitions were lost")
 

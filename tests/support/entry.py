@@ -139,20 +139,26 @@ def _freeze_awaited() -> None:
 
 
 class _Refusing(confluent_kafka.Producer):
-    """Refuses, or loses, one record of history and one that becomes state, the other records pass."""
+    """Refuses, or loses, a record of history and one that becomes state, and those behind it in its topic."""
 
-    refused: ClassVar[set[str]] = set()
     seen: ClassVar[Counter[str]] = Counter()
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.refused: dict[str, int] = {}
+        """Topic -> why; this client writes nothing to it any more."""
 
     def produce(self, topic: str, *arguments: Any, **named: Any) -> None:
         for step, (kind, at, code) in REFUSALS.items():
-            if kind and kind in topic and step not in self.refused:
+            if kind and kind in topic:
                 self.seen[step] += 1
                 if self.seen[step] == at:
-                    self.refused.add(step)
-                    named["on_delivery"](confluent_kafka.KafkaError(code, "put in by a test"), None)
-                    return
-        super().produce(topic, *arguments, **named)
+                    self.refused[topic] = code
+        if topic in self.refused:
+            error = confluent_kafka.KafkaError(self.refused[topic], "put in by a test")
+            named["on_delivery"](error, None)
+        else:
+            super().produce(topic, *arguments, **named)
 
 
 class _Forgetful(confluent_kafka.Consumer):

@@ -162,9 +162,9 @@ MUTANTS: Final = (
     Mutant(
         "without transactions offsets are committed before the records are confirmed",
         f"{RUNTIME}/awaited.py",
-        "        while self._told < self._produced:\n            self._check()",
-        "        while False:\n            self._check()",
-        (f"{INTEGRATION}/test_aborts.py::test_without_transactions_a_refusal_at_every_step_loses_nothing",),
+        "        while self._told < self._produced and self._refused is None:\n",
+        "        while False:\n",
+        ("tests/unit/test_at_least_once.py",),
     ),
     Mutant(
         "without transactions a record that was refused is passed over",

@@ -32,12 +32,16 @@ class Client:
         self.waiting: list[tuple[str, Any]] = []
         self.refuse, self.code = refuse, code
         self.message = Message(offset=0)
+        self.at_once = False
+        """Tell of each record while it is handed over, as a full queue makes the client do."""
 
     def __call__(self, _config: Any) -> Client:
         return self
 
     def produce(self, topic: str, *_: Any, on_delivery: Any, **__: Any) -> None:
         self.waiting.append((topic, on_delivery))
+        if self.at_once:
+            self.flush(0)
 
     def flush(self, _timeout: float) -> int:
         waiting, self.waiting = self.waiting, []
@@ -90,6 +94,18 @@ def test_after_one_refusal_no_later_step_is_done(monkeypatch: pytest.MonkeyPatch
 
     assert "offsets" not in client.steps
     assert ("erp.changelog.customer" in client.steps) == (topic == "erp.changelog.customer")
+
+
+def test_a_refusal_that_is_told_before_anybody_waits_is_not_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    client = Client(refuse="erp.changelog.customer")
+    client.at_once = True
+
+    with pytest.raises(NoOutcome, match="_MSG_TIMED_OUT"):
+        written(monkeypatch, client)
+
+    assert "offsets" not in client.steps
 
 
 def test_a_refusal_for_good_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
