@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Final
 
 from connector import flow
-from connector.core.authenticate import Authentic, Endpoint, authenticate
+from connector.core.authenticate import Authentic, Endpoint
 from connector.core.privacy import Privacy
 from connector.core.source import Source
 from connector.errors import (
@@ -24,12 +24,11 @@ from connector.errors import (
     Refused,
     TooLong,
     TooMany,
-    UnknownEndpoint,
 )
 from connector.model import Callback, Quarantined, RawRecord
 from connector.runtime import failpoints, traces
+from connector.runtime.admission import Admission, Flood
 from connector.runtime.answers import Answer, accepted, refusal
-from connector.runtime.buckets import Buckets
 from connector.runtime.delivery_id import DeliveryIds
 from connector.runtime.head import check_kind, headers_of, path_of, paths_of
 from connector.runtime.ingress_counts import NO_SOURCE, Counts
@@ -52,10 +51,6 @@ _log: Final = logging.getLogger(__name__)
 
 def _untold(_: Answer) -> None:
     """Take the answer of a request that has no span."""
-
-
-class _Flood(TooMany):
-    """Too many requests that prove nothing; the connection is closed behind the answer."""
 
 
 class Ingress:
@@ -84,15 +79,12 @@ class Ingress:
         rates: Mapping[tuple[str, str], float] | None = None,
     ) -> None:
         """`rates` holds requests per second of the endpoints that have their own."""
-        self._endpoints = endpoints
         self._sources = sources
         self._topics = topics
         self._privacy = privacy
-        self._rates = rates or {}
         self.settings: Final = settings
         self.counts: Final = Counts(endpoints)
-        self._authentic = Buckets(settings.rate_per_endpoint)
-        self._unverified = Buckets(settings.unverified_rate)
+        self._admission: Final = Admission(endpoints, settings, self.counts, rates or {})
         self._ids = DeliveryIds()
         self._paths = paths_of(endpoints)
         self._credentials = frozenset(name for source in sources.values() for name in source.credentials)
@@ -131,7 +123,7 @@ class Ingress:
             body = await body_of(receive, self.settings, self.counts)
             read_at = time.monotonic()
             callback = self._callback(path, headers, body, received_us)
-            authentic = self._authenticate(callback, endpoint, sender, read_at)
+            authentic = self._admission.prove(callback, endpoint, sender, read_at)
             if traces.TRACER is not None:
                 reply = traces.TRACER.request(callback, reply)
             taken = self._cut(authentic)
@@ -175,7 +167,7 @@ class Ingress:
             bounded(body, self.settings)
             read_at = time.monotonic()
             callback = self._callback(path, headers, body, received_us)
-            authentic = self._authenticate(callback, endpoint, sender, read_at)
+            authentic = self._admission.prove(callback, endpoint, sender, read_at)
             if traces.TRACER is not None:
                 reply = traces.TRACER.request(callback, reply)
             taken = self._cut(authentic)
@@ -220,10 +212,7 @@ class Ingress:
             Refused: By its head alone.
         """
         self._check_head(method, headers)
-        endpoint = self._endpoints.get((path[0], path[1]))
-        if endpoint is None and self._unverified.empty(sender, time.monotonic()):
-            raise _Flood
-        return endpoint, time.time_ns() // 1000
+        return self._admission.endpoint(path, sender), time.time_ns() // 1000
 
     def _callback(
         self, path: tuple[str, str, str], headers: dict[str, str], body: bytes, received_us: int
@@ -253,33 +242,6 @@ class Ingress:
         if self.held or not self.producer.lookout.reachable:
             raise NotDurable("unreachable")
 
-    def _authenticate(
-        self, callback: Callback, endpoint: Endpoint | None, sender: str, now: float
-    ) -> Authentic:
-        """Prove the callback; who proves nothing pays from its sender's and the endpoint's bucket.
-
-        Those buckets never refuse a request unproved: behind a gateway every sender has the same address,
-        and a stranger's flood must not shut a vendor out.
-
-        Raises:
-            Refused: With the status to answer.
-        """
-        try:
-            authentic = authenticate(callback, endpoint)
-        except (NotAuthentic, UnknownEndpoint):
-            known = endpoint is None or self._unverified.take((callback.source, callback.endpoint), now)
-            if not self._unverified.take(sender, now) or not known:
-                raise _Flood from None
-            raise
-        key = (callback.source, callback.endpoint)
-        self.counts.last[key] = now
-        self.counts.secrets[self.counts.hashes[key], str(authentic.slot)] += 1
-        for scheme in authentic.doubts:
-            self.counts.doubts[callback.source, scheme] += 1
-        if not self._authentic.take(key, now, self._rates.get(key)):
-            raise TooMany
-        return authentic
-
     def _refuse(self, error: Exception) -> Answer:
         """Give the answer to a request that is not accepted.
 
@@ -293,7 +255,7 @@ class Ingress:
             return refusal(NotDurable, close=self.draining)
         if isinstance(error, NotDurable):
             self.counts.unacked[str(error)] += 1
-        if isinstance(error, _Flood):
+        if isinstance(error, Flood):
             return refusal(TooMany, close=True)
         return refusal(type(error), close=self.draining or kind in _CLOSED_BEHIND)
 
