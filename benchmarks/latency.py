@@ -18,7 +18,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import msgspec
 from confluent_kafka import Consumer, TopicPartition
@@ -121,17 +121,13 @@ class OpenLoop:
 
     def run(self, seconds: float) -> None:
         """Send for so long, then wait for what is open."""
-        begun_s, count = time.perf_counter(), 0
+        begun_s, count, wanted = time.perf_counter(), 0, seconds * self._rate
         while True:
             now_s = time.perf_counter()
-            while (
-                self._idle
-                and count < seconds * self._rate
-                and (due_s := begun_s + count / self._rate) <= now_s
-            ):
+            while self._idle and count < wanted and (due_s := begun_s + count / self._rate) <= now_s:
                 count += 1
                 self._send(self._idle.popleft(), Sent(due_s))
-            if count >= seconds * self._rate and not self._open:
+            if count >= wanted and not self._open:
                 return
             self._turn()
 
@@ -261,20 +257,32 @@ def work(config: Path, name: str = "worker", **more: str) -> tuple[Program, str]
     return program, f"http://127.0.0.1:{operations}/readyz"
 
 
-def measure(
-    kafka: Kafka, rounds: int, scale: str, say: Callable[[str], None]
-) -> tuple[list[results.Case], list[results.Ratio]]:
-    """Run the rounds."""
-    run, correct = [], results.Correct()
-    for number in range(rounds):
-        one, verified = _round(kafka, scale)
-        run.append(one)
-        correct.add(verified)
-        told = ", ".join(f"{name} {value:g}" for name, value in one.extra.items())
-        say(f"E1 round {number + 1}: {results.tell(one)}; {told}; {results.verdict(verified)}")
-    params: dict[str, Any] = {"rate": RATE, "bytes": callbacks.BYTES, "partitions": PARTITIONS}
-    case = results.case("E1", SUBJECT, params, run, correct)
-    return ([opened(case, TARGET_MS)] if case is not None else []), []
+class Open(NamedTuple):
+    """A case of an open loop."""
+
+    id: str
+    subject: str
+    rate: int
+    most_ms: Mapping[str, float]
+    round: Callable[[Kafka, str], tuple[results.Round, results.Correct]]
+
+    def measure(
+        self, kafka: Kafka, rounds: int, scale: str, say: Callable[[str], None]
+    ) -> tuple[list[results.Case], list[results.Ratio]]:
+        """Run the rounds."""
+        run, correct = [], results.Correct()
+        for number in range(rounds):
+            one, verified = self.round(kafka, scale)
+            run.append(one)
+            correct.add(verified)
+            told = ", ".join(f"{name} {value:g}" for name, value in one.extra.items())
+            say(f"{self.id} round {number + 1}: {results.tell(one)}; {told}; {results.verdict(verified)}")
+        params: dict[str, Any] = {"rate": self.rate, "bytes": callbacks.BYTES, "partitions": PARTITIONS}
+        case = results.case(self.id, self.subject, params, run, correct)
+        return ([opened(case, self.most_ms)] if case is not None else []), []
+
+
+measure: Final = Open("E1", SUBJECT, RATE, TARGET_MS, _round).measure
 
 
 def middle(case: results.Case, name: str) -> float:

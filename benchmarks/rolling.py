@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import Final
 
-from benchmarks import callbacks, gauge, results
+from benchmarks import gauge, results
 from benchmarks.gauge import OTHER_CORE, SUBJECT_CORE
 from benchmarks.ingress import START_S, serve, why
-from benchmarks.kafka import PARTITIONS, Kafka
-from benchmarks.latency import SEEN_S, OpenLoop, Seen, bind, figures, opened, spread, work
+from benchmarks.kafka import Kafka
+from benchmarks.latency import SEEN_S, Open, OpenLoop, Seen, bind, figures, spread, work
 from benchmarks.program import Failed, Program, answers
 
 RATE: Final = 200
@@ -74,17 +74,4 @@ def _round(kafka: Kafka, scale: str) -> tuple[results.Round, results.Correct]:
     return one, correct
 
 
-def measure(
-    kafka: Kafka, rounds: int, scale: str, say: Callable[[str], None]
-) -> tuple[list[results.Case], list[results.Ratio]]:
-    """Run the rounds."""
-    run, correct = [], results.Correct()
-    for number in range(rounds):
-        one, verified = _round(kafka, scale)
-        run.append(one)
-        correct.add(verified)
-        told = f"longest wait {one.extra['max_ms']:g} ms, p99 {one.extra['p99_ms']:g} ms"
-        say(f"R1 round {number + 1}: {told}; {results.verdict(verified)}")
-    params: dict[str, Any] = {"rate": RATE, "bytes": callbacks.BYTES, "partitions": PARTITIONS}
-    case = results.case("R1", SUBJECT, params, run, correct)
-    return ([opened(case, TARGET_MS)] if case is not None else []), []
+measure: Final = Open("R1", SUBJECT, RATE, TARGET_MS, _round).measure
