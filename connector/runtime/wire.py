@@ -55,9 +55,9 @@ def fault_of(error: KafkaError | None, message: Message) -> KafkaError | None:
 def put(
     producer: Producer,
     record: KafkaRecord,
-    heard: Callable[[KafkaError | None, Message], None] | None = None,
+    heard: Callable[[KafkaError | None, Message], None],
 ) -> None:
-    """Hand a record to a client; waits for room while its queue is full.
+    """Hand a record to a client; waits for room while its queue is full, and then it may tell of others.
 
     Raises:
         KafkaException: It takes none any more, or not this one.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import get_type_hints
 
 import pytest
+from confluent_kafka import OFFSET_INVALID, Message
 from prometheus_client import CollectorRegistry, generate_latest
 from rig import NOBODY, build
 
@@ -20,6 +21,7 @@ from connector.runtime.ingress_counts import Counts
 from connector.runtime.producer_config import connect, properties
 from connector.runtime.receipts import Receipt, Way
 from connector.runtime.settings import IngressSettings
+from connector.runtime.wire import UNPLACED, KafkaRecord
 
 NOON_US = 1_700_000_000_000_000
 CROCKFORD = set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
@@ -199,6 +201,17 @@ def test_a_bug_with_one_callback_does_not_leave_its_neighbours_unanswered(caplog
     asyncio.run(scene())
     assert "ValueError" in caplog.text
     assert "canary" not in caplog.text
+
+
+def test_a_record_of_which_nobody_knows_where_it_is_and_that_cannot_be_sent_again_is_no_receipt():
+    done = []
+    way = Way("0" * 26, 1, 0)
+    way.done, way.repeat = done.append, lambda _way, _record: False
+
+    way.report(KafkaRecord("erp.raw.duett", b"k", b"v", []), None, Message(offset=OFFSET_INVALID))
+
+    assert done == [way]
+    assert way.error is UNPLACED
 
 
 def test_a_redacted_field_is_counted_once_per_callback():

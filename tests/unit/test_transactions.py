@@ -46,14 +46,18 @@ class Client:
         self.steps.append("abort")
 
 
+def cycle(records: int) -> Cycle:
+    one = Cycle(0, 0, Fence(None))
+    one.batches["duett"] = Batch(one, "duett")
+    one.outputs["duett"] = [KafkaRecord("erp.events", b"k", b"v", []) for _ in range(records)]
+    return one
+
+
 def committed(monkeypatch: pytest.MonkeyPatch, client: Client) -> list[str]:
     """Commit a cycle with as many records as the client has offsets; give what was done, in its order."""
     monkeypatch.setattr(transactions, "Producer", client)
-    cycle = Cycle(0, 0, Fence(None))
-    batch = cycle.batches["duett"] = Batch(cycle, "duett")
-    cycle.outputs[batch.source] = [KafkaRecord("erp.events", b"k", b"v", []) for _ in client.offsets]
     delivery = Transactions({}, lambda: False)
-    asyncio.run(delivery.commit(cycle))
+    asyncio.run(delivery.commit(cycle(len(client.offsets))))
     return client.steps
 
 
@@ -78,16 +82,13 @@ def test_what_an_aborted_transaction_missed_is_not_held_against_the_next(
 ) -> None:
     client = Client(OFFSET_INVALID)
     monkeypatch.setattr(transactions, "Producer", client)
-    cycle = Cycle(0, 0, Fence(None))
-    batch = cycle.batches["duett"] = Batch(cycle, "duett")
-    cycle.outputs[batch.source] = [KafkaRecord("erp.events", b"k", b"v", [])]
     delivery = Transactions({}, lambda: False)
 
     async def twice() -> None:
         with pytest.raises(Aborted):
-            await delivery.commit(cycle)
+            await delivery.commit(cycle(1))
         client.offsets = [9]
-        await delivery.commit(cycle)
+        await delivery.commit(cycle(1))
 
     asyncio.run(twice())
     assert client.steps[-1] == "commit"
